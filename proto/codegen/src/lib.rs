@@ -1,1 +1,0 @@
-//! gantry-codegen
