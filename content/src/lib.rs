@@ -1,1 +1,26 @@
-//! gantry-content
+//! Content of the market: what jobs run on and what they give, named by what it is.
+//!
+//! - [`Cid`]: the one kind of content id, CIDv1 with sha2-256.
+//! - [`BlockStore`]: blocks on disk, pinned, leased, collected, under a quota.
+//! - [`import_path`], [`import_bytes`], [`export`], [`FileReader`], [`ls`], [`resolve`], [`cat`]: files and directories
+//!   in the pinned UnixFS profile, with the same CIDs as Kubo's.
+//! - [`BlocksService`], [`fetch`], [`push`]: blocks between machines over gRPC, each verified on arrival.
+//!
+//! See the README for formats, limits and invariants.
+
+pub mod unixfs;
+
+mod cid;
+mod error;
+mod import;
+mod read;
+mod store;
+
+pub use cid::{CID_BYTES, Cid, CidError, Codec};
+pub use error::{ContentError, StoreError};
+pub use import::{
+    Imported, Profile, TreeLimits, cid_of_path, cid_of_reader, import_bytes, import_path, import_reader,
+    import_with_profile,
+};
+pub use read::{ContentPath, FileReader, Stat, cat, export, ls, resolve, stat};
+pub use store::{Block, BlockStore, DagLimits, GcReport, HashMismatch, INLINE_BYTES, Lease, Usage};
