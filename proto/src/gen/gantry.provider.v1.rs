@@ -61,6 +61,12 @@ pub struct Provider {
     /// Slashed so far, in the bond's denom.
     #[prost(string, tag = "11")]
     pub slashed: ::prost::alloc::string::String,
+    /// The id that its next new offer gets; ids are never used again.
+    #[prost(uint32, tag = "12")]
+    pub next_offer_id: u32,
+    /// Height at which draws last began to see it, or to see it with more bond: they count from two blocks later.
+    #[prost(uint64, tag = "13")]
+    pub admitted_height: u64,
 }
 impl ::prost::Name for Provider {
     const NAME: &'static str = "Provider";
@@ -189,6 +195,9 @@ pub struct Offer {
     /// Assignments that lapsed for want of an acknowledgement since the last completed one.
     #[prost(uint32, tag = "9")]
     pub strikes: u32,
+    /// Height at which it was last set: draws see it from two blocks later.
+    #[prost(uint64, tag = "10")]
+    pub set_height: u64,
 }
 impl ::prost::Name for Offer {
     const NAME: &'static str = "Offer";
