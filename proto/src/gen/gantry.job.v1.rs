@@ -25,6 +25,15 @@ pub struct Params {
     /// Replacement draws for one attempt before it counts as failed.
     #[prost(uint32, tag = "10")]
     pub max_replacements: u32,
+    /// Bond that each assignment reserves, in parts per million of the most that it can be paid.
+    #[prost(uint64, tag = "11")]
+    pub bond_ratio_ppm: u64,
+    /// Part of the reserved bond that a missed deadline after the acknowledgement costs, in parts per million.
+    #[prost(uint64, tag = "12")]
+    pub slash_timeout_ppm: u64,
+    /// Most replicas of a job.
+    #[prost(uint32, tag = "13")]
+    pub max_quorum: u32,
 }
 impl ::prost::Name for Params {
     const NAME: &'static str = "Params";
@@ -344,12 +353,18 @@ pub struct Job {
     /// Dependencies not yet completed.
     #[prost(uint32, tag = "18")]
     pub open_dependencies: u32,
-    /// Height at which commitments close; 0 before the first commitment.
+    /// Height at which commitments close (or closed); 0 until as many replicas have committed as a verdict needs.
     #[prost(uint64, tag = "19")]
     pub commit_close_height: u64,
     /// Height at which reveals close; 0 before commitments have closed.
     #[prost(uint64, tag = "20")]
     pub reveal_close_height: u64,
+    /// The accepted output, also of a program that failed; empty without a verdict.
+    #[prost(string, tag = "21")]
+    pub output_cid: ::prost::alloc::string::String,
+    /// What the replicas agreed on.
+    #[prost(bytes = "vec", tag = "22")]
+    pub output_digest: ::prost::alloc::vec::Vec<u8>,
 }
 impl ::prost::Name for Job {
     const NAME: &'static str = "Job";
@@ -359,6 +374,46 @@ impl ::prost::Name for Job {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/gantry.job.v1.Job".into()
+    }
+}
+/// What is left of a job after the retention window.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Receipt {
+    #[prost(uint64, tag = "1")]
+    pub job_id: u64,
+    #[prost(uint64, tag = "2")]
+    pub graph_id: u64,
+    #[prost(string, tag = "3")]
+    pub renter: ::prost::alloc::string::String,
+    #[prost(enumeration = "JobState", tag = "4")]
+    pub state: i32,
+    #[prost(message, optional, tag = "5")]
+    pub end: ::core::option::Option<End>,
+    #[prost(string, tag = "6")]
+    pub output_cid: ::prost::alloc::string::String,
+    #[prost(bytes = "vec", tag = "7")]
+    pub output_digest: ::prost::alloc::vec::Vec<u8>,
+    /// To all workers together, fee included.
+    #[prost(message, optional, tag = "8")]
+    pub paid: ::core::option::Option<::cosmos_sdk_proto::cosmos::base::v1beta1::Coin>,
+    #[prost(uint32, tag = "9")]
+    pub attempts: u32,
+    #[prost(uint64, tag = "10")]
+    pub submitted_height: u64,
+    #[prost(uint64, tag = "11")]
+    pub ended_height: u64,
+    /// Market time in milliseconds.
+    #[prost(uint64, tag = "12")]
+    pub ended_time_ms: u64,
+}
+impl ::prost::Name for Receipt {
+    const NAME: &'static str = "Receipt";
+    const PACKAGE: &'static str = "gantry.job.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "gantry.job.v1.Receipt".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/gantry.job.v1.Receipt".into()
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -717,6 +772,9 @@ pub struct QueryJobResponse {
     /// Set once the dependencies have completed.
     #[prost(message, repeated, tag = "3")]
     pub inputs: ::prost::alloc::vec::Vec<ResolvedInput>,
+    /// Instead of the job, once the retention window is over.
+    #[prost(message, optional, tag = "4")]
+    pub receipt: ::core::option::Option<Receipt>,
 }
 impl ::prost::Name for QueryJobResponse {
     const NAME: &'static str = "QueryJobResponse";
@@ -880,6 +938,94 @@ impl ::prost::Name for QueryClockResponse {
         "/gantry.job.v1.QueryClockResponse".into()
     }
 }
+/// An input taken from another job's output, by its place in the spec.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ResolvedOutput {
+    #[prost(uint64, tag = "1")]
+    pub job_id: u64,
+    #[prost(uint32, tag = "2")]
+    pub input: u32,
+    #[prost(message, optional, tag = "3")]
+    pub resolved: ::core::option::Option<ResolvedInput>,
+}
+impl ::prost::Name for ResolvedOutput {
+    const NAME: &'static str = "ResolvedOutput";
+    const PACKAGE: &'static str = "gantry.job.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "gantry.job.v1.ResolvedOutput".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/gantry.job.v1.ResolvedOutput".into()
+    }
+}
+/// A job that waits for another.
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct Edge {
+    #[prost(uint64, tag = "1")]
+    pub dependency: u64,
+    #[prost(uint64, tag = "2")]
+    pub dependent: u64,
+}
+impl ::prost::Name for Edge {
+    const NAME: &'static str = "Edge";
+    const PACKAGE: &'static str = "gantry.job.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "gantry.job.v1.Edge".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/gantry.job.v1.Edge".into()
+    }
+}
+/// A job that wants workers.
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct Waiting {
+    /// Height that it is as old as.
+    #[prost(uint64, tag = "1")]
+    pub age: u64,
+    #[prost(uint64, tag = "2")]
+    pub job_id: u64,
+    /// Height at which it last came to want one; draws see it two blocks later.
+    #[prost(uint64, tag = "3")]
+    pub since_height: u64,
+}
+impl ::prost::Name for Waiting {
+    const NAME: &'static str = "Waiting";
+    const PACKAGE: &'static str = "gantry.job.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "gantry.job.v1.Waiting".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/gantry.job.v1.Waiting".into()
+    }
+}
+/// Work that falls due.
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct Due {
+    /// A height, or milliseconds of market time.
+    #[prost(uint64, tag = "1")]
+    pub at: u64,
+    #[prost(bool, tag = "2")]
+    pub market_time: bool,
+    /// The module's number of the task.
+    #[prost(uint32, tag = "3")]
+    pub task: u32,
+    #[prost(uint64, tag = "4")]
+    pub job_id: u64,
+    #[prost(uint32, tag = "5")]
+    pub attempt: u32,
+    #[prost(uint32, tag = "6")]
+    pub replica: u32,
+}
+impl ::prost::Name for Due {
+    const NAME: &'static str = "Due";
+    const PACKAGE: &'static str = "gantry.job.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "gantry.job.v1.Due".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/gantry.job.v1.Due".into()
+    }
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GenesisState {
     #[prost(message, optional, tag = "1")]
@@ -892,6 +1038,21 @@ pub struct GenesisState {
     pub graphs: ::prost::alloc::vec::Vec<Graph>,
     #[prost(uint64, tag = "5")]
     pub market_time_ms: u64,
+    #[prost(message, repeated, tag = "6")]
+    pub receipts: ::prost::alloc::vec::Vec<Receipt>,
+    #[prost(message, repeated, tag = "7")]
+    pub resolved_outputs: ::prost::alloc::vec::Vec<ResolvedOutput>,
+    #[prost(message, repeated, tag = "8")]
+    pub edges: ::prost::alloc::vec::Vec<Edge>,
+    #[prost(message, repeated, tag = "9")]
+    pub waiting: ::prost::alloc::vec::Vec<Waiting>,
+    #[prost(message, repeated, tag = "10")]
+    pub due: ::prost::alloc::vec::Vec<Due>,
+    /// Ids handed out next; 0 for 1.
+    #[prost(uint64, tag = "11")]
+    pub next_job_id: u64,
+    #[prost(uint64, tag = "12")]
+    pub next_graph_id: u64,
 }
 impl ::prost::Name for GenesisState {
     const NAME: &'static str = "GenesisState";

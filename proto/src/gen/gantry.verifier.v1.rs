@@ -58,23 +58,15 @@ impl ::prost::Name for Quorum {
 }
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct Params {
-    /// Blocks from the first commitment until commitments close for the others.
+    /// Blocks from the commitment that makes a verdict possible (the k-th) until commitments close for the others.
     #[prost(uint64, tag = "1")]
     pub commit_window_blocks: u64,
     /// Blocks from the close of commitments until a missing reveal is a fault.
     #[prost(uint64, tag = "2")]
     pub reveal_window_blocks: u64,
-    /// Bond that each assignment reserves, in parts per million of the assignment's price cap.
-    #[prost(uint64, tag = "3")]
-    pub bond_ratio_ppm: u64,
     /// Part of the reserved bond that a wrong result (or a withheld reveal) costs, in parts per million.
     #[prost(uint64, tag = "4")]
     pub slash_wrong_ppm: u64,
-    /// Part that a missed deadline after the acknowledgement costs, in parts per million.
-    #[prost(uint64, tag = "5")]
-    pub slash_timeout_ppm: u64,
-    #[prost(uint32, tag = "6")]
-    pub max_quorum: u32,
 }
 impl ::prost::Name for Params {
     const NAME: &'static str = "Params";
