@@ -202,7 +202,8 @@ impl ::prost::Name for Limits {
 /// In seconds of market time. Each must be positive.
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct Timeouts {
-    /// From submission (or from the last dependency's end) until enough workers acknowledged.
+    /// From submission (or the last dependency's end, or the loss of a worker) until enough workers acknowledged: as many
+    /// as a verdict needs.
     #[prost(uint64, tag = "1")]
     pub queue_seconds: u64,
     /// From the acknowledgement to the start of the run.
@@ -338,9 +339,10 @@ pub struct Job {
     /// Market time in milliseconds.
     #[prost(uint64, tag = "12")]
     pub submitted_time_ms: u64,
+    /// When the job last began to wait for workers.
     #[prost(uint64, tag = "13")]
     pub queued_time_ms: u64,
-    /// Height at which the job last entered the queue: its age for matching.
+    /// Height at which this attempt entered the queue: its age for matching, which replacements keep.
     #[prost(uint64, tag = "14")]
     pub queued_height: u64,
     #[prost(uint64, tag = "15")]
@@ -365,6 +367,9 @@ pub struct Job {
     /// What the replicas agreed on.
     #[prost(bytes = "vec", tag = "22")]
     pub output_digest: ::prost::alloc::vec::Vec<u8>,
+    /// Where the winners said that the output can be fetched from.
+    #[prost(string, repeated, tag = "23")]
+    pub output_locations: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 impl ::prost::Name for Job {
     const NAME: &'static str = "Job";
@@ -393,7 +398,7 @@ pub struct Receipt {
     pub output_cid: ::prost::alloc::string::String,
     #[prost(bytes = "vec", tag = "7")]
     pub output_digest: ::prost::alloc::vec::Vec<u8>,
-    /// To all workers together, fee included.
+    /// What all workers together got, after the fee.
     #[prost(message, optional, tag = "8")]
     pub paid: ::core::option::Option<::cosmos_sdk_proto::cosmos::base::v1beta1::Coin>,
     #[prost(uint32, tag = "9")]
@@ -445,7 +450,7 @@ pub struct Assignment {
     pub running_time_ms: u64,
     #[prost(uint64, tag = "13")]
     pub committed_time_ms: u64,
-    /// Paid so far, in the job's denom.
+    /// What the worker got, after the fee, in the job's denom.
     #[prost(string, tag = "14")]
     pub paid: ::prost::alloc::string::String,
     /// Of the bond, in the bond denom.
