@@ -1,1 +1,4 @@
 //! gantry-worker
+
+pub mod executor;
+pub mod result;
