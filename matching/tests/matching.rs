@@ -487,6 +487,34 @@ fn a_replacement_keeps_class_price_and_distinct_owners() {
 }
 
 #[test]
+fn duplicates_count_once_whatever_their_order() {
+    let twice = [
+        Offer {
+            ask: price(9),
+            ..offer(1)
+        },
+        Offer {
+            ask: price(3),
+            ..offer(1)
+        },
+    ];
+    let requests = [
+        request(1),
+        Request {
+            max_price: price(5),
+            ..request(1)
+        },
+    ];
+    let outcome = run(&requests, &twice, 1);
+    let (mut offers, mut jobs) = (twice.to_vec(), requests.to_vec());
+    offers.reverse();
+    jobs.reverse();
+    assert_eq!(outcome, run(&jobs, &offers, 1));
+    assert_eq!(outcome.matches.len(), 1, "one place, one job");
+    assert_eq!(outcome.matches[0].price, 3);
+}
+
+#[test]
 fn bond_reserved_in_a_block_is_gone_for_the_rest_of_it() {
     let two_offers = [
         Offer {
