@@ -11,16 +11,27 @@
 pub mod unixfs;
 
 mod cid;
+mod client;
 mod error;
 mod import;
+mod parts;
 mod read;
+mod service;
 mod store;
 
 pub use cid::{CID_BYTES, Cid, CidError, Codec};
+pub use client::{
+    FetchError, Fetched, Progress, PushError, Source, SourceError, TransferOptions, Tried, fetch,
+    push,
+};
 pub use error::{ContentError, StoreError};
 pub use import::{
-    Imported, Profile, TreeLimits, cid_of_path, cid_of_reader, import_bytes, import_path, import_reader,
-    import_with_profile,
+    Imported, Profile, TreeLimits, cid_of_path, cid_of_reader, import_bytes, import_path,
+    import_reader, import_with_profile,
 };
+pub use parts::PartError;
 pub use read::{ContentPath, FileReader, Stat, cat, export, ls, resolve, stat};
-pub use store::{Block, BlockStore, DagLimits, GcReport, HashMismatch, INLINE_BYTES, Lease, Usage};
+pub use service::{Access, BlocksService, Caller, ServiceLimits, UploadGrant};
+pub use store::{
+    Block, BlockStore, CheckReport, DagLimits, GcReport, HashMismatch, INLINE_BYTES, Lease, Usage,
+};

@@ -17,7 +17,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use bytes::Bytes;
-use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTransaction};
+use redb::{
+    Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTransaction,
+};
 
 use crate::cid::{CID_BYTES, Cid, Codec};
 use crate::error::{ContentError, StoreError};
@@ -63,7 +65,10 @@ impl Block {
         if bytes.len() > MAX_BLOCK_BYTES {
             return Err(NodeError::BlockTooLarge(bytes.len()));
         }
-        Ok(Self { cid: Cid::of(codec, &bytes), bytes })
+        Ok(Self {
+            cid: Cid::of(codec, &bytes),
+            bytes,
+        })
     }
 
     /// Checks `bytes` against `cid`.
@@ -111,6 +116,17 @@ pub struct GcReport {
     pub bytes: u64,
 }
 
+/// What a check found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CheckReport {
+    /// Whole blocks.
+    pub blocks: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Blocks that were damaged, and are dropped now.
+    pub damaged: Vec<Cid>,
+}
+
 /// How far a walk over a DAG may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DagLimits {
@@ -124,13 +140,21 @@ pub struct DagLimits {
 
 impl DagLimits {
     /// For content that this machine has already accepted.
-    pub const NONE: Self = Self { max_bytes: u64::MAX, max_blocks: u64::MAX, max_depth: u32::MAX };
+    pub const NONE: Self = Self {
+        max_bytes: u64::MAX,
+        max_blocks: u64::MAX,
+        max_depth: u32::MAX,
+    };
 }
 
 impl Default for DagLimits {
     /// 16 GiB in 262,144 blocks, 128 levels.
     fn default() -> Self {
-        Self { max_bytes: 16 << 30, max_blocks: 1 << 18, max_depth: 128 }
+        Self {
+            max_bytes: 16 << 30,
+            max_blocks: 1 << 18,
+            max_depth: 128,
+        }
     }
 }
 
@@ -178,7 +202,9 @@ impl BlockStore {
     pub fn open(dir: impl Into<PathBuf>, quota: Option<u64>) -> Result<Self, StoreError> {
         let dir = dir.into();
         fs::create_dir_all(dir.join("blocks")).map_err(StoreError::io(&dir))?;
-        let db = Database::builder().set_cache_size(INDEX_CACHE_BYTES).create(dir.join("index.redb"));
+        let db = Database::builder()
+            .set_cache_size(INDEX_CACHE_BYTES)
+            .create(dir.join("index.redb"));
         let db = db.map_err(|e| match e {
             redb::DatabaseError::DatabaseAlreadyOpen => StoreError::Locked(dir.clone()),
             e => index(e),
@@ -232,7 +258,9 @@ impl BlockStore {
             let mut fresh = Vec::with_capacity(blocks.len());
             let mut seen = HashSet::with_capacity(blocks.len());
             for block in blocks {
-                if seen.insert(block.cid) && rows.get(&block.cid.to_bytes()).map_err(index)?.is_none() {
+                if seen.insert(block.cid)
+                    && rows.get(&block.cid.to_bytes()).map_err(index)?.is_none()
+                {
                     fresh.push(block);
                 }
             }
@@ -247,7 +275,11 @@ impl BlockStore {
             {
                 return Err(StoreError::QuotaExceeded { used, quota, need });
             }
-            let large: Vec<&Block> = fresh.iter().copied().filter(|b| b.bytes.len() > INLINE_BYTES).collect();
+            let large: Vec<&Block> = fresh
+                .iter()
+                .copied()
+                .filter(|b| b.bytes.len() > INLINE_BYTES)
+                .collect();
             if let Err(error) = self.write_files(&large) {
                 for block in large {
                     let _ = fs::remove_file(self.path(&block.cid));
@@ -257,7 +289,8 @@ impl BlockStore {
             let next = counter(&meta, NEXT)?;
             for (n, block) in (next..).zip(&fresh) {
                 let inline = (block.bytes.len() <= INLINE_BYTES).then_some(&block.bytes[..]);
-                rows.insert(&block.cid.to_bytes(), (n, block.size(), inline)).map_err(index)?;
+                rows.insert(&block.cid.to_bytes(), (n, block.size(), inline))
+                    .map_err(index)?;
             }
             let count = counter(&meta, COUNT)?;
             let added = fresh.len() as u64;
@@ -270,7 +303,10 @@ impl BlockStore {
 
     /// Writes and syncs the files of `blocks`, then the folders that hold them.
     fn write_files(&self, blocks: &[&Block]) -> Result<(), StoreError> {
-        let folders: HashSet<PathBuf> = blocks.iter().filter_map(|b| Some(self.path(&b.cid).parent()?.into())).collect();
+        let folders: HashSet<PathBuf> = blocks
+            .iter()
+            .filter_map(|b| Some(self.path(&b.cid).parent()?.into()))
+            .collect();
         let created = folders.iter().filter(|f| !f.exists()).count();
         for folder in &folders {
             fs::create_dir_all(folder).map_err(StoreError::io(folder))?;
@@ -279,28 +315,42 @@ impl BlockStore {
         if created > 0 {
             folders.push(self.inner.dir.join("blocks"));
         }
-        in_parallel(blocks, |block| write_synced(&self.path(&block.cid), &block.bytes))?;
+        in_parallel(blocks, |block| {
+            write_synced(&self.path(&block.cid), &block.bytes)
+        })?;
         in_parallel(&folders, |folder| {
-            File::open(folder).and_then(|f| f.sync_all()).map_err(StoreError::io(folder))
+            File::open(folder)
+                .and_then(|f| f.sync_all())
+                .map_err(StoreError::io(folder))
         })
     }
 
     /// The block's bytes, hashed again. A block damaged on disk is dropped and reported once as
     /// [`StoreError::Corrupt`], then it is simply not there.
     pub fn get(&self, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
-        let Some((_, inline)) = self.row(cid)? else { return Ok(None) };
+        let Some((_, inline)) = self.row(cid)? else {
+            return Ok(None);
+        };
         let bytes = match inline {
             Some(bytes) => bytes,
             None => match fs::read(self.path(cid)) {
                 Ok(bytes) => Bytes::from(bytes),
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {
                     // Collected since the row was read, or lost.
-                    return if self.row(cid)?.is_none() { Ok(None) } else { Err(self.drop_corrupt(cid)?) };
+                    return if self.row(cid)?.is_none() {
+                        Ok(None)
+                    } else {
+                        Err(self.drop_corrupt(cid)?)
+                    };
                 }
                 Err(e) => return Err(StoreError::io(self.path(cid))(e)),
             },
         };
-        if cid.matches(&bytes) { Ok(Some(bytes)) } else { Err(self.drop_corrupt(cid)?) }
+        if cid.matches(&bytes) {
+            Ok(Some(bytes))
+        } else {
+            Err(self.drop_corrupt(cid)?)
+        }
     }
 
     /// Whether the block is stored.
@@ -312,7 +362,10 @@ impl BlockStore {
     pub fn size(&self, cid: &Cid) -> Result<Option<u32>, StoreError> {
         let tx = self.inner.db.begin_read().map_err(index)?;
         let rows = tx.open_table(BLOCKS).map_err(index)?;
-        Ok(rows.get(&cid.to_bytes()).map_err(index)?.map(|row| row.value().1))
+        Ok(rows
+            .get(&cid.to_bytes())
+            .map_err(index)?
+            .map(|row| row.value().1))
     }
 
     fn row(&self, cid: &Cid) -> Result<Option<(u32, Option<Bytes>)>, StoreError> {
@@ -339,7 +392,32 @@ impl BlockStore {
     pub fn usage(&self) -> Result<Usage, StoreError> {
         let tx = self.inner.db.begin_read().map_err(index)?;
         let meta = tx.open_table(META).map_err(index)?;
-        Ok(Usage { bytes: counter(&meta, BYTES)?, blocks: counter(&meta, COUNT)?, quota: self.inner.quota })
+        Ok(Usage {
+            bytes: counter(&meta, BYTES)?,
+            blocks: counter(&meta, COUNT)?,
+            quota: self.inner.quota,
+        })
+    }
+
+    /// Reads and hashes every block, dropping damaged ones, and counts what is whole: for repair and for tests. Meant
+    /// for a store that nobody is writing to.
+    pub fn check(&self) -> Result<CheckReport, StoreError> {
+        let tx = self.inner.db.begin_read().map_err(index)?;
+        let rows = tx.open_table(BLOCKS).map_err(index)?;
+        let mut report = CheckReport::default();
+        for row in rows.iter().map_err(index)? {
+            let (key, row) = row.map_err(index)?;
+            let cid = stored_cid(key.value());
+            match self.get(&cid) {
+                Ok(Some(bytes)) if bytes.len() == row.value().1 as usize => {
+                    report.blocks += 1;
+                    report.bytes += bytes.len() as u64;
+                }
+                Ok(_) | Err(StoreError::Corrupt(_)) => report.damaged.push(cid),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(report)
     }
 
     /// Pins the whole DAG under `root` for `tag`; every block must be there. Pinning twice is pinning once.
@@ -347,14 +425,22 @@ impl BlockStore {
         let _no_gc = self.inner.gc.read().unwrap_or_else(PoisonError::into_inner);
         let _lease = self.lease(root, &DagLimits::NONE)?;
         let tx = self.inner.db.begin_write().map_err(index)?;
-        tx.open_table(PINS).map_err(index)?.insert((&root.to_bytes(), tag), ()).map_err(index)?;
+        tx.open_table(PINS)
+            .map_err(index)?
+            .insert((&root.to_bytes(), tag), ())
+            .map_err(index)?;
         Ok(tx.commit().map_err(index)?)
     }
 
     /// Takes `tag` off `root`; tells whether it was there. The blocks stay until space is needed.
     pub fn unpin(&self, root: &Cid, tag: &str) -> Result<bool, StoreError> {
         let tx = self.inner.db.begin_write().map_err(index)?;
-        let was = tx.open_table(PINS).map_err(index)?.remove((&root.to_bytes(), tag)).map_err(index)?.is_some();
+        let was = tx
+            .open_table(PINS)
+            .map_err(index)?
+            .remove((&root.to_bytes(), tag))
+            .map_err(index)?
+            .is_some();
         tx.commit().map_err(index)?;
         self.inner.garbage.fetch_add(1, Ordering::Relaxed);
         Ok(was)
@@ -375,7 +461,10 @@ impl BlockStore {
 
     /// An empty lease: whatever is put or asked through it stays until it is dropped.
     pub fn new_lease(&self) -> Lease {
-        Lease { store: self.clone(), held: Mutex::default() }
+        Lease {
+            store: self.clone(),
+            held: Mutex::default(),
+        }
     }
 
     /// Holds the whole DAG under `root`, all of which must be there, against garbage collection.
@@ -397,7 +486,9 @@ impl BlockStore {
         let (mut bytes, mut depth) = (0u64, 0);
         while !level.is_empty() {
             if depth > limits.max_depth {
-                return Err(ContentError::TooDeep { limit: limits.max_depth });
+                return Err(ContentError::TooDeep {
+                    limit: limits.max_depth,
+                });
             }
             let mut next = Vec::new();
             for cid in level {
@@ -405,19 +496,24 @@ impl BlockStore {
                     Codec::Raw => self.size(&cid)?.ok_or(ContentError::Missing(cid))?,
                     Codec::DagPb => {
                         let block = self.get(&cid)?.ok_or(ContentError::Missing(cid))?;
-                        let node = Node::decode(Codec::DagPb, &block).map_err(ContentError::node(cid))?;
+                        let node =
+                            Node::decode(Codec::DagPb, &block).map_err(ContentError::node(cid))?;
                         next.extend(node.links().filter(|c| seen.insert(*c)));
                         u32::try_from(block.len()).expect("blocks are at most MAX_BLOCK_BYTES")
                     }
                 };
                 bytes = bytes.saturating_add(size.into());
                 if bytes > limits.max_bytes {
-                    return Err(ContentError::TooLarge { limit: limits.max_bytes });
+                    return Err(ContentError::TooLarge {
+                        limit: limits.max_bytes,
+                    });
                 }
                 visit(cid, size);
             }
             if seen.len() as u64 > limits.max_blocks {
-                return Err(ContentError::TooMany { limit: limits.max_blocks });
+                return Err(ContentError::TooMany {
+                    limit: limits.max_blocks,
+                });
             }
             level = next;
             depth += 1;
@@ -427,7 +523,11 @@ impl BlockStore {
 
     /// Drops blocks that are neither pinned nor held, oldest first, until at most `target` bytes are stored.
     pub fn gc(&self, target: u64) -> Result<GcReport, StoreError> {
-        let _no_pins = self.inner.gc.write().unwrap_or_else(PoisonError::into_inner);
+        let _no_pins = self
+            .inner
+            .gc
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         let mut used = self.usage()?.bytes;
         let mut report = GcReport::default();
         if used <= target {
@@ -458,7 +558,11 @@ impl BlockStore {
             drop(held);
             self.unlink_rowless(&victims)?;
         }
-        tracing::debug!(blocks = report.blocks, bytes = report.bytes, "collected garbage");
+        tracing::debug!(
+            blocks = report.blocks,
+            bytes = report.bytes,
+            "collected garbage"
+        );
         Ok(report)
     }
 
@@ -492,7 +596,9 @@ impl BlockStore {
                     Err(error) => tracing::error!(%cid, %error, "pinned block does not decode"),
                 },
                 // What lies below cannot be known any more; the rest of the pins still counts.
-                Ok(None) | Err(StoreError::Corrupt(_)) => tracing::error!(%cid, "pinned block is lost"),
+                Ok(None) | Err(StoreError::Corrupt(_)) => {
+                    tracing::error!(%cid, "pinned block is lost")
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -538,7 +644,11 @@ impl BlockStore {
 
     fn path(&self, cid: &Cid) -> PathBuf {
         let shard = format!("{:02x}", cid.digest()[31]);
-        self.inner.dir.join("blocks").join(shard).join(cid.to_string())
+        self.inner
+            .dir
+            .join("blocks")
+            .join(shard)
+            .join(cid.to_string())
     }
 }
 
@@ -565,8 +675,13 @@ impl Lease {
 
     /// Whether the block is there; if it is, it stays.
     pub fn has(&self, cid: &Cid) -> Result<bool, StoreError> {
+        Ok(self.size(cid)?.is_some())
+    }
+
+    /// The block's size in bytes, if it is there; then it stays.
+    pub fn size(&self, cid: &Cid) -> Result<Option<u32>, StoreError> {
         self.hold(*cid);
-        self.store.has(cid)
+        self.store.size(cid)
     }
 
     /// Pins the DAG under `root`: see [`BlockStore::pin`].
@@ -603,12 +718,16 @@ impl Drop for Lease {
     }
 }
 
-fn counter(meta: &impl redb::ReadableTable<&'static str, u64>, name: &str) -> Result<u64, StoreError> {
+fn counter(
+    meta: &impl redb::ReadableTable<&'static str, u64>,
+    name: &str,
+) -> Result<u64, StoreError> {
     Ok(meta.get(name).map_err(index)?.map_or(0, |v| v.value()))
 }
 
 fn stored_cid(bytes: &[u8; CID_BYTES]) -> Cid {
-    Cid::from_bytes(bytes).expect("rows are written with the bytes of a Cid, and the index checks its pages")
+    Cid::from_bytes(bytes)
+        .expect("rows are written with the bytes of a Cid, and the index checks its pages")
 }
 
 fn remove_rows(tx: &WriteTransaction, cids: &[Cid]) -> Result<(), StoreError> {
@@ -628,7 +747,11 @@ fn remove_rows(tx: &WriteTransaction, cids: &[Cid]) -> Result<(), StoreError> {
 
 fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let write = || {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(path)?;
         file.write_all(bytes)?;
         file.sync_data()
     };
@@ -636,14 +759,23 @@ fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
 }
 
 /// Runs `work` on each item on a few threads; the first error wins.
-fn in_parallel<T: Sync>(items: &[T], work: impl Fn(&T) -> Result<(), StoreError> + Sync) -> Result<(), StoreError> {
+fn in_parallel<T: Sync>(
+    items: &[T],
+    work: impl Fn(&T) -> Result<(), StoreError> + Sync,
+) -> Result<(), StoreError> {
     if items.len() < 2 {
         return items.iter().try_for_each(work);
     }
     std::thread::scope(|scope| {
         let share = items.len().div_ceil(WRITERS);
         let work = &work;
-        let threads: Vec<_> = items.chunks(share).map(|part| scope.spawn(move || part.iter().try_for_each(work))).collect();
-        threads.into_iter().try_for_each(|t| t.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        let threads: Vec<_> = items
+            .chunks(share)
+            .map(|part| scope.spawn(move || part.iter().try_for_each(work)))
+            .collect();
+        threads.into_iter().try_for_each(|t| {
+            t.join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
     })
 }
