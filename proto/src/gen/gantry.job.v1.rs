@@ -984,13 +984,10 @@ impl ::prost::Name for Edge {
 /// A job that wants workers.
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct Waiting {
-    /// Height that it is as old as.
     #[prost(uint64, tag = "1")]
-    pub age: u64,
-    #[prost(uint64, tag = "2")]
     pub job_id: u64,
     /// Height at which it last came to want one; draws see it two blocks later.
-    #[prost(uint64, tag = "3")]
+    #[prost(uint64, tag = "2")]
     pub since_height: u64,
 }
 impl ::prost::Name for Waiting {
