@@ -53,9 +53,7 @@ pub fn prefix_end(prefix: &[u8]) -> Option<Vec<u8>> {
 
 /// Splits `len` bytes off the front.
 fn take<'a>(bytes: &mut &'a [u8], len: usize) -> Result<&'a [u8], StoreError> {
-    let (head, tail) = bytes
-        .split_at_checked(len)
-        .ok_or_else(|| StoreError::Corrupt("key is too short".into()))?;
+    let (head, tail) = bytes.split_at_checked(len).ok_or_else(|| StoreError::Corrupt("key is too short".into()))?;
     *bytes = tail;
     Ok(head)
 }
@@ -63,11 +61,7 @@ fn take<'a>(bytes: &mut &'a [u8], len: usize) -> Result<&'a [u8], StoreError> {
 /// Reads a fixed-size part that must be the whole of `bytes`.
 fn whole<K: KeyCodec + ?Sized>(mut bytes: &[u8]) -> Result<K::Owned, StoreError> {
     let key = K::decode_part(&mut bytes)?;
-    if bytes.is_empty() {
-        Ok(key)
-    } else {
-        Err(StoreError::Corrupt("key is too long".into()))
-    }
+    if bytes.is_empty() { Ok(key) } else { Err(StoreError::Corrupt("key is too long".into())) }
 }
 
 macro_rules! integer_key {
@@ -155,8 +149,7 @@ impl KeyCodec for [u8] {
         Ok(())
     }
     fn encode_part(&self, out: &mut Vec<u8>) -> Result<(), StoreError> {
-        let len = u8::try_from(self.len())
-            .map_err(|_| StoreError::Key("bytes before another part exceed 255"))?;
+        let len = u8::try_from(self.len()).map_err(|_| StoreError::Key("bytes before another part exceed 255"))?;
         out.push(len);
         self.encode(out)
     }
@@ -184,8 +177,7 @@ impl KeyCodec for str {
         Ok(())
     }
     fn decode(bytes: &[u8]) -> Result<String, StoreError> {
-        String::from_utf8(bytes.to_vec())
-            .map_err(|_| StoreError::Corrupt("string key is not UTF-8".into()))
+        String::from_utf8(bytes.to_vec()).map_err(|_| StoreError::Corrupt("string key is not UTF-8".into()))
     }
     fn decode_part(bytes: &mut &[u8]) -> Result<String, StoreError> {
         let end = bytes.iter().position(|byte| *byte == 0);
@@ -284,11 +276,7 @@ macro_rules! bytes_key {
             }
             fn decode(bytes: &[u8]) -> Result<$ty, $crate::StoreError> {
                 <$ty>::try_from(bytes).map_err(|error| {
-                    $crate::StoreError::Corrupt(::std::format!(
-                        "{} key: {}",
-                        ::std::stringify!($ty),
-                        error
-                    ))
+                    $crate::StoreError::Corrupt(::std::format!("{} key: {}", ::std::stringify!($ty), error))
                 })
             }
             fn decode_part(bytes: &mut &[u8]) -> Result<$ty, $crate::StoreError> {

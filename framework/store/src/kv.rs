@@ -11,10 +11,7 @@ pub struct StoreName(&'static str);
 impl StoreName {
     /// Names a store; ASCII, 1 to 255 bytes, checked at compile time when used in a constant.
     pub const fn new(name: &'static str) -> Self {
-        assert!(
-            !name.is_empty() && name.len() <= 255 && name.is_ascii(),
-            "a store name is 1 to 255 ASCII bytes"
-        );
+        assert!(!name.is_empty() && name.len() <= 255 && name.is_ascii(), "a store name is 1 to 255 ASCII bytes");
         Self(name)
     }
 

@@ -19,10 +19,9 @@ pub struct Changes(pub(crate) BTreeMap<StoreName, StoreChanges>);
 impl Changes {
     /// Every write by store and key; `None` is a removal.
     pub fn iter(&self) -> impl Iterator<Item = (StoreName, &[u8], Option<&[u8]>)> {
-        self.0.iter().flat_map(|(store, rows)| {
-            rows.iter()
-                .map(move |(key, value)| (*store, key.as_slice(), value.as_deref()))
-        })
+        self.0
+            .iter()
+            .flat_map(|(store, rows)| rows.iter().map(move |(key, value)| (*store, key.as_slice(), value.as_deref())))
     }
 
     /// Whether nothing was written.
@@ -58,10 +57,7 @@ pub struct Overlay<B> {
 impl<B> Overlay<B> {
     /// An empty buffer over `base`.
     pub fn new(base: B) -> Self {
-        Self {
-            base,
-            changes: Changes::default(),
-        }
+        Self { base, changes: Changes::default() }
     }
 
     /// Drops the base and hands out what was written.
@@ -114,22 +110,11 @@ impl<B: KvRead> KvRead for Overlay<B> {
         let Some(rows) = self.changes.0.get(&store) else {
             return Ok(base);
         };
-        let bounds = (
-            start.map_or(Bound::Unbounded, Bound::Included),
-            end.map_or(Bound::Unbounded, Bound::Excluded),
-        );
+        let bounds = (start.map_or(Bound::Unbounded, Bound::Included), end.map_or(Bound::Unbounded, Bound::Excluded));
         let layer = rows.range::<[u8], _>(bounds);
         Ok(match order {
-            Order::Ascending => Box::new(Merge {
-                base: base.peekable(),
-                layer: layer.peekable(),
-                order,
-            }),
-            Order::Descending => Box::new(Merge {
-                base: base.peekable(),
-                layer: layer.rev().peekable(),
-                order,
-            }),
+            Order::Ascending => Box::new(Merge { base: base.peekable(), layer: layer.peekable(), order }),
+            Order::Descending => Box::new(Merge { base: base.peekable(), layer: layer.rev().peekable(), order }),
         })
     }
 }
@@ -140,25 +125,14 @@ impl<B: KvRead> KvWrite for Overlay<B> {
             return Err(StoreError::EmptyKey(store.as_str()));
         }
         if value.is_empty() {
-            return Err(StoreError::EmptyValue {
-                store: store.as_str(),
-                key,
-            });
+            return Err(StoreError::EmptyValue { store: store.as_str(), key });
         }
-        self.changes
-            .0
-            .entry(store)
-            .or_default()
-            .insert(key, Some(value));
+        self.changes.0.entry(store).or_default().insert(key, Some(value));
         Ok(())
     }
 
     fn remove(&mut self, store: StoreName, key: &[u8]) -> Result<(), StoreError> {
-        self.changes
-            .0
-            .entry(store)
-            .or_default()
-            .insert(key.to_vec(), None);
+        self.changes.0.entry(store).or_default().insert(key.to_vec(), None);
         Ok(())
     }
 }

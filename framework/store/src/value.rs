@@ -46,9 +46,7 @@ impl<M: prost::Message + Default> ValueCodec for Proto<M> {
         self.0.encode_to_vec()
     }
     fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
-        M::decode(bytes)
-            .map(Self)
-            .map_err(|error| StoreError::Corrupt(format!("stored message: {error}")))
+        M::decode(bytes).map(Self).map_err(|error| StoreError::Corrupt(format!("stored message: {error}")))
     }
 }
 
@@ -57,9 +55,7 @@ impl ValueCodec for u64 {
         self.to_be_bytes().to_vec()
     }
     fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
-        let bytes = bytes
-            .try_into()
-            .map_err(|_| StoreError::Corrupt("stored u64 is not 8 bytes".into()))?;
+        let bytes = bytes.try_into().map_err(|_| StoreError::Corrupt("stored u64 is not 8 bytes".into()))?;
         Ok(Self::from_be_bytes(bytes))
     }
 }
@@ -72,9 +68,7 @@ impl ValueCodec for bool {
         match bytes {
             [0] => Ok(false),
             [1] => Ok(true),
-            _ => Err(StoreError::Corrupt(
-                "stored boolean is neither 0 nor 1".into(),
-            )),
+            _ => Err(StoreError::Corrupt("stored boolean is neither 0 nor 1".into())),
         }
     }
 }
@@ -84,11 +78,7 @@ impl ValueCodec for () {
         vec![1]
     }
     fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
-        if bytes == [1] {
-            Ok(())
-        } else {
-            Err(StoreError::Corrupt("stored unit is not 0x01".into()))
-        }
+        if bytes == [1] { Ok(()) } else { Err(StoreError::Corrupt("stored unit is not 0x01".into())) }
     }
 }
 
@@ -97,8 +87,7 @@ impl ValueCodec for String {
         self.as_bytes().to_vec()
     }
     fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
-        Self::from_utf8(bytes.to_vec())
-            .map_err(|_| StoreError::Corrupt("stored string is not UTF-8".into()))
+        Self::from_utf8(bytes.to_vec()).map_err(|_| StoreError::Corrupt("stored string is not UTF-8".into()))
     }
 }
 
@@ -123,11 +112,7 @@ macro_rules! value_via_proto {
             fn decode(bytes: &[u8]) -> Result<Self, $crate::StoreError> {
                 let message = <$crate::Proto<$message> as $crate::ValueCodec>::decode(bytes)?.0;
                 Self::try_from(message).map_err(|error| {
-                    $crate::StoreError::Corrupt(::std::format!(
-                        "stored {}: {}",
-                        ::std::stringify!($domain),
-                        error
-                    ))
+                    $crate::StoreError::Corrupt(::std::format!("stored {}: {}", ::std::stringify!($domain), error))
                 })
             }
         }

@@ -11,22 +11,13 @@ pub trait Index<K, V> {
     fn check(&self, s: &dyn KvRead, key: &K, new: &V) -> Result<(), StoreError>;
 
     /// Replaces the rows of `old` by those of `new`.
-    fn update(
-        &self,
-        s: &mut dyn KvWrite,
-        key: &K,
-        old: Option<&V>,
-        new: Option<&V>,
-    ) -> Result<(), StoreError>;
+    fn update(&self, s: &mut dyn KvWrite, key: &K, old: Option<&V>, new: Option<&V>) -> Result<(), StoreError>;
 }
 
 /// The indexes of a map; declared by [`index_list!`](crate::index_list), which cannot forget one.
 pub trait IndexList<K, V> {
     /// Calls `each` for every index.
-    fn for_each(
-        &self,
-        each: &mut dyn FnMut(&dyn Index<K, V>) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError>;
+    fn for_each(&self, each: &mut dyn FnMut(&dyn Index<K, V>) -> Result<(), StoreError>) -> Result<(), StoreError>;
 }
 
 /// Declares a struct of indexes and its [`IndexList`]:
@@ -84,15 +75,8 @@ impl<I, K, V> fmt::Debug for MultiIndex<I, K, V> {
 
 impl<I: KeyCodec, K: KeyCodec, V> MultiIndex<I, K, V> {
     /// The index under `prefix` of `store`; `value_of` gives what a row is found by.
-    pub const fn new(
-        store: StoreName,
-        prefix: &'static [u8],
-        value_of: fn(&K, &V) -> Option<I>,
-    ) -> Self {
-        Self {
-            rows: Map::new(store, prefix),
-            value_of,
-        }
+    pub const fn new(store: StoreName, prefix: &'static [u8], value_of: fn(&K, &V) -> Option<I>) -> Self {
+        Self { rows: Map::new(store, prefix), value_of }
     }
 
     /// The same rows, addressed by borrowed parts.
@@ -136,15 +120,9 @@ impl<I: KeyCodec, K: KeyCodec, V> MultiIndex<I, K, V> {
         value: impl Borrow<I>,
         request: &PageRequest,
     ) -> Result<Page<K::Owned>, StoreError> {
-        let page = self
-            .rows
-            .paginate(s, Borrow::<I>::borrow(&value), request)?;
+        let page = self.rows.paginate(s, Borrow::<I>::borrow(&value), request)?;
         let items = page.items.into_iter().map(|((_, key), ())| key).collect();
-        Ok(Page {
-            items,
-            next_key: page.next_key,
-            total: page.total,
-        })
+        Ok(Page { items, next_key: page.next_key, total: page.total })
     }
 }
 
@@ -153,18 +131,10 @@ impl<I: KeyCodec, K: KeyCodec, V> Index<K, V> for MultiIndex<I, K, V> {
         Ok(())
     }
 
-    fn update(
-        &self,
-        s: &mut dyn KvWrite,
-        key: &K,
-        old: Option<&V>,
-        new: Option<&V>,
-    ) -> Result<(), StoreError> {
+    fn update(&self, s: &mut dyn KvWrite, key: &K, old: Option<&V>, new: Option<&V>) -> Result<(), StoreError> {
         let raw = |value: Option<&V>| -> Result<Option<Vec<u8>>, StoreError> {
             let index = value.and_then(|value| (self.value_of)(key, value));
-            index
-                .map(|index| self.by_ref().raw_key((&index, key)))
-                .transpose()
+            index.map(|index| self.by_ref().raw_key((&index, key))).transpose()
         };
         let (old, new) = (raw(old)?, raw(new)?);
         if old == new {
@@ -189,36 +159,19 @@ pub struct UniqueIndex<I, K, V> {
 
 impl<I, K, V> fmt::Debug for UniqueIndex<I, K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UniqueIndex")
-            .field("prefix", &self.prefix)
-            .finish_non_exhaustive()
+        f.debug_struct("UniqueIndex").field("prefix", &self.prefix).finish_non_exhaustive()
     }
 }
 
 impl<I: KeyCodec, K: KeyCodec, V> UniqueIndex<I, K, V> {
     /// The index under `prefix` of `store`; `value_of` gives what a row is found by.
-    pub const fn new(
-        store: StoreName,
-        prefix: &'static [u8],
-        value_of: fn(&K, &V) -> Option<I>,
-    ) -> Self {
-        Self {
-            rows: Map::new(store, prefix),
-            prefix,
-            value_of,
-        }
+    pub const fn new(store: StoreName, prefix: &'static [u8], value_of: fn(&K, &V) -> Option<I>) -> Self {
+        Self { rows: Map::new(store, prefix), prefix, value_of }
     }
 
     /// The key found by `value`.
-    pub fn get(
-        &self,
-        s: &(impl KvRead + ?Sized),
-        value: impl Borrow<I>,
-    ) -> Result<Option<K::Owned>, StoreError> {
-        self.rows
-            .get(s, value)?
-            .map(|key| K::decode(&key))
-            .transpose()
+    pub fn get(&self, s: &(impl KvRead + ?Sized), value: impl Borrow<I>) -> Result<Option<K::Owned>, StoreError> {
+        self.rows.get(s, value)?.map(|key| K::decode(&key)).transpose()
     }
 }
 
@@ -235,19 +188,10 @@ impl<I: KeyCodec, K: KeyCodec, V> Index<K, V> for UniqueIndex<I, K, V> {
         if holder == own {
             return Ok(());
         }
-        Err(StoreError::NotUnique {
-            store: self.rows.store().as_str(),
-            prefix: self.prefix,
-        })
+        Err(StoreError::NotUnique { store: self.rows.store().as_str(), prefix: self.prefix })
     }
 
-    fn update(
-        &self,
-        s: &mut dyn KvWrite,
-        key: &K,
-        old: Option<&V>,
-        new: Option<&V>,
-    ) -> Result<(), StoreError> {
+    fn update(&self, s: &mut dyn KvWrite, key: &K, old: Option<&V>, new: Option<&V>) -> Result<(), StoreError> {
         let raw = |value: Option<&V>| -> Result<Option<Vec<u8>>, StoreError> {
             let index = value.and_then(|value| (self.value_of)(key, value));
             index.map(|index| self.rows.raw_key(index)).transpose()
@@ -282,10 +226,7 @@ pub struct IndexedMap<K, V, I> {
 impl<K, V, I> IndexedMap<K, V, I> {
     /// The map under `prefix` of `store`, with its indexes under theirs.
     pub const fn new(store: StoreName, prefix: &'static [u8], indexes: I) -> Self {
-        Self {
-            rows: Map::new(store, prefix),
-            indexes,
-        }
+        Self { rows: Map::new(store, prefix), indexes }
     }
 }
 
@@ -294,26 +235,16 @@ impl<K: KeyCodec, V: ValueCodec, I: IndexList<K, V>> IndexedMap<K, V, I> {
     ///
     /// # Errors
     /// [`StoreError::NotUnique`], with nothing written, if a unique index holds its index value for another key.
-    pub fn set(
-        &self,
-        s: &mut (impl KvWrite + ?Sized),
-        key: impl Borrow<K>,
-        value: &V,
-    ) -> Result<(), StoreError> {
+    pub fn set(&self, s: &mut (impl KvWrite + ?Sized), key: impl Borrow<K>, value: &V) -> Result<(), StoreError> {
         let key = key.borrow();
         let old = self.rows.get(s, key)?;
-        self.indexes
-            .for_each(&mut |index| index.check(&&*s, key, value))?;
+        self.indexes.for_each(&mut |index| index.check(&&*s, key, value))?;
         self.rows.set(s, key, value)?;
         self.update(s, key, old.as_ref(), Some(value))
     }
 
     /// Removes `key` and its index rows.
-    pub fn remove(
-        &self,
-        s: &mut (impl KvWrite + ?Sized),
-        key: impl Borrow<K>,
-    ) -> Result<(), StoreError> {
+    pub fn remove(&self, s: &mut (impl KvWrite + ?Sized), key: impl Borrow<K>) -> Result<(), StoreError> {
         let key = key.borrow();
         let Some(old) = self.rows.get(s, key)? else {
             return Ok(());
@@ -329,8 +260,7 @@ impl<K: KeyCodec, V: ValueCodec, I: IndexList<K, V>> IndexedMap<K, V, I> {
         old: Option<&V>,
         new: Option<&V>,
     ) -> Result<(), StoreError> {
-        self.indexes
-            .for_each(&mut |index| index.update(&mut s, key, old, new))
+        self.indexes.for_each(&mut |index| index.update(&mut s, key, old, new))
     }
 }
 

@@ -12,11 +12,7 @@ pub struct Item<V> {
 impl<V> Item<V> {
     /// The item at `key` of `store`.
     pub const fn new(store: StoreName, key: &'static [u8]) -> Self {
-        Self {
-            store,
-            key,
-            value: PhantomData,
-        }
+        Self { store, key, value: PhantomData }
     }
 
     /// The key of the row, as proofs name it.
@@ -38,9 +34,7 @@ impl<V> Item<V> {
 impl<V: ValueCodec> Item<V> {
     /// The value, if written.
     pub fn get(&self, s: &(impl KvRead + ?Sized)) -> Result<Option<V>, StoreError> {
-        s.get(self.store, self.key)?
-            .map(|bytes| V::decode(&bytes))
-            .transpose()
+        s.get(self.store, self.key)?.map(|bytes| V::decode(&bytes)).transpose()
     }
 
     /// The value, or its default if never written.
@@ -67,10 +61,7 @@ pub struct Sequence {
 impl Sequence {
     /// A sequence whose first number is `start`.
     pub const fn new(store: StoreName, key: &'static [u8], start: u64) -> Self {
-        Self {
-            next: Item::new(store, key),
-            start,
-        }
+        Self { next: Item::new(store, key), start }
     }
 
     /// The number that [`next`](Self::next) will hand out.
@@ -81,9 +72,7 @@ impl Sequence {
     /// Hands out the next number.
     pub fn next(&self, s: &mut (impl KvWrite + ?Sized)) -> Result<u64, StoreError> {
         let number = self.peek(s)?;
-        let next = number
-            .checked_add(1)
-            .ok_or(StoreError::SequenceExhausted(self.next.store.as_str()))?;
+        let next = number.checked_add(1).ok_or(StoreError::SequenceExhausted(self.next.store.as_str()))?;
         self.set(s, next)?;
         Ok(number)
     }

@@ -1,8 +1,5 @@
 use super::page::{Page, PageRequest, paginate};
-use crate::{
-    All, KeyCodec, KeyPrefix, KvRead, KvWrite, Order, Rows, StoreError, StoreName, ValueCodec,
-    prefix_end,
-};
+use crate::{All, KeyCodec, KeyPrefix, KvRead, KvWrite, Order, Rows, StoreError, StoreName, ValueCodec, prefix_end};
 use std::borrow::Borrow;
 use std::marker::PhantomData;
 use std::ops::{Bound, Deref};
@@ -22,21 +19,12 @@ impl<K, V> Map<K, V> {
 
 impl<K: KeyCodec, V: ValueCodec> Map<K, V> {
     /// Writes the value at `key`.
-    pub fn set(
-        &self,
-        s: &mut (impl KvWrite + ?Sized),
-        key: impl Borrow<K>,
-        value: &V,
-    ) -> Result<(), StoreError> {
+    pub fn set(&self, s: &mut (impl KvWrite + ?Sized), key: impl Borrow<K>, value: &V) -> Result<(), StoreError> {
         s.set(self.store, self.raw_key(key)?, value.encode())
     }
 
     /// Removes `key`.
-    pub fn remove(
-        &self,
-        s: &mut (impl KvWrite + ?Sized),
-        key: impl Borrow<K>,
-    ) -> Result<(), StoreError> {
+    pub fn remove(&self, s: &mut (impl KvWrite + ?Sized), key: impl Borrow<K>) -> Result<(), StoreError> {
         s.remove(self.store, &self.raw_key(key)?)
     }
 }
@@ -58,11 +46,7 @@ pub struct ReadMap<K, V> {
 
 impl<K, V> ReadMap<K, V> {
     pub(crate) const fn new(store: StoreName, prefix: &'static [u8]) -> Self {
-        Self {
-            store,
-            prefix,
-            types: PhantomData,
-        }
+        Self { store, prefix, types: PhantomData }
     }
 
     /// The same rows with keys of another type that encodes alike.
@@ -85,22 +69,12 @@ impl<K: KeyCodec, V: ValueCodec> ReadMap<K, V> {
     }
 
     /// The value at `key`.
-    pub fn get(
-        &self,
-        s: &(impl KvRead + ?Sized),
-        key: impl Borrow<K>,
-    ) -> Result<Option<V>, StoreError> {
-        s.get(self.store, &self.raw_key(key)?)?
-            .map(|bytes| V::decode(&bytes))
-            .transpose()
+    pub fn get(&self, s: &(impl KvRead + ?Sized), key: impl Borrow<K>) -> Result<Option<V>, StoreError> {
+        s.get(self.store, &self.raw_key(key)?)?.map(|bytes| V::decode(&bytes)).transpose()
     }
 
     /// The value at `key`, or the default.
-    pub fn get_or_default(
-        &self,
-        s: &(impl KvRead + ?Sized),
-        key: impl Borrow<K>,
-    ) -> Result<V, StoreError>
+    pub fn get_or_default(&self, s: &(impl KvRead + ?Sized), key: impl Borrow<K>) -> Result<V, StoreError>
     where
         V: Default,
     {
@@ -113,11 +87,7 @@ impl<K: KeyCodec, V: ValueCodec> ReadMap<K, V> {
     }
 
     /// All rows, read lazily.
-    pub fn iter<'a>(
-        &self,
-        s: &'a (impl KvRead + ?Sized),
-        order: Order,
-    ) -> Result<Rows<'a, (K::Owned, V)>, StoreError> {
+    pub fn iter<'a>(&self, s: &'a (impl KvRead + ?Sized), order: Order) -> Result<Rows<'a, (K::Owned, V)>, StoreError> {
         self.range(s, All, Bound::Unbounded, Bound::Unbounded, order)
     }
 
@@ -183,20 +153,8 @@ impl<K: KeyCodec, V: ValueCodec> ReadMap<K, V> {
             return Ok((Vec::new(), start.map(<[u8]>::to_vec)));
         }
         let key = start.unwrap_or_default().to_vec();
-        let page = self.paginate(
-            s,
-            prefix,
-            &PageRequest {
-                key,
-                limit,
-                reverse,
-                ..PageRequest::default()
-            },
-        )?;
-        Ok((
-            page.items,
-            (!page.next_key.is_empty()).then_some(page.next_key),
-        ))
+        let page = self.paginate(s, prefix, &PageRequest { key, limit, reverse, ..PageRequest::default() })?;
+        Ok((page.items, (!page.next_key.is_empty()).then_some(page.next_key)))
     }
 
     /// A page of the rows under `prefix`, with the SDK's meaning of a page request.
@@ -231,12 +189,7 @@ impl<K: KeyCodec, V: ValueCodec> ReadMap<K, V> {
         s: &'a (impl KvRead + ?Sized),
     ) -> Result<Rows<'a, (Vec<u8>, K::Owned)>, StoreError> {
         let skip = self.prefix.len();
-        let rows = s.scan(
-            self.store,
-            Some(self.prefix),
-            prefix_end(self.prefix).as_deref(),
-            Order::Ascending,
-        )?;
+        let rows = s.scan(self.store, Some(self.prefix), prefix_end(self.prefix).as_deref(), Order::Ascending)?;
         Ok(Box::new(rows.map(move |row| {
             let (raw, _) = row?;
             let key = K::decode(&raw[skip..])?;

@@ -39,36 +39,20 @@ pub(crate) fn paginate<T>(
     mut row: impl FnMut(&[u8], &[u8]) -> Result<Option<T>, StoreError>,
 ) -> Result<Page<T>, StoreError> {
     if request.offset > 0 && !request.key.is_empty() {
-        return Err(StoreError::PageRequest(
-            "invalid request, either offset or key is expected, got both",
-        ));
+        return Err(StoreError::PageRequest("invalid request, either offset or key is expected, got both"));
     }
-    let limit = if request.limit == 0 {
-        DEFAULT_LIMIT
-    } else {
-        request.limit
-    };
+    let limit = if request.limit == 0 { DEFAULT_LIMIT } else { request.limit };
     let count_total = (request.count_total || request.limit == 0) && request.key.is_empty();
-    let order = if request.reverse {
-        Order::Descending
-    } else {
-        Order::Ascending
-    };
+    let order = if request.reverse { Order::Descending } else { Order::Ascending };
 
     let at = [prefix, &request.key].concat();
     let (start, end) = match order {
         // The next key itself comes first, in both directions.
-        Order::Descending if !request.key.is_empty() => {
-            (prefix.to_vec(), Some([&at[..], &[0]].concat()))
-        }
+        Order::Descending if !request.key.is_empty() => (prefix.to_vec(), Some([&at[..], &[0]].concat())),
         Order::Descending | Order::Ascending => (at, prefix_end(prefix)),
     };
 
-    let mut page = Page {
-        items: Vec::new(),
-        next_key: Vec::new(),
-        total: 0,
-    };
+    let mut page = Page { items: Vec::new(), next_key: Vec::new(), total: 0 };
     let mut skip = request.offset;
     let mut seen: u64 = 0;
     for next in s.scan(store, Some(&start), end.as_deref(), order)? {

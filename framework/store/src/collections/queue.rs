@@ -12,22 +12,12 @@ impl<K: KeyCodec> DueQueue<K> {
     }
 
     /// Puts `key` in at `due`. The same key may stand at several times.
-    pub fn schedule(
-        &self,
-        s: &mut (impl KvWrite + ?Sized),
-        due: u64,
-        key: K,
-    ) -> Result<(), StoreError> {
+    pub fn schedule(&self, s: &mut (impl KvWrite + ?Sized), due: u64, key: K) -> Result<(), StoreError> {
         self.0.set(s, (due, key), &())
     }
 
     /// Takes `key` out at `due`; nothing happens if it is not there.
-    pub fn cancel(
-        &self,
-        s: &mut (impl KvWrite + ?Sized),
-        due: u64,
-        key: K,
-    ) -> Result<(), StoreError> {
+    pub fn cancel(&self, s: &mut (impl KvWrite + ?Sized), due: u64, key: K) -> Result<(), StoreError> {
         self.0.remove(s, (due, key))
     }
 
@@ -37,10 +27,7 @@ impl<K: KeyCodec> DueQueue<K> {
     }
 
     /// Everything in the queue, oldest first.
-    pub fn iter<'a>(
-        &self,
-        s: &'a (impl KvRead + ?Sized),
-    ) -> Result<Rows<'a, (u64, K::Owned)>, StoreError> {
+    pub fn iter<'a>(&self, s: &'a (impl KvRead + ?Sized)) -> Result<Rows<'a, (u64, K::Owned)>, StoreError> {
         let rows = self.0.iter(s, Order::Ascending)?;
         Ok(Box::new(rows.map(|row| row.map(|(entry, ())| entry))))
     }

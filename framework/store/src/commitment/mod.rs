@@ -1,0 +1,72 @@
+//! What a store's rows are committed to, and how they are proven.
+
+mod iavl;
+mod multistore;
+mod proof;
+
+pub(crate) use iavl::Tree;
+pub(crate) use multistore::{multistore_root, prove_store};
+
+use crate::StoreError;
+use crate::overlay::StoreChanges;
+use ics23::CommitmentProof;
+
+/// A SHA-256 digest.
+pub(crate) type Hash = [u8; 32];
+
+/// The digest of the empty tree and of a chain without stores: SHA-256 of nothing.
+pub(crate) const EMPTY_HASH: Hash = [
+    0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24, 0x27, 0xae, 0x41,
+    0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55,
+];
+
+/// The commitment to one store's rows at one height: a persistent value, cheap to clone, never changed in place.
+pub(crate) trait Commitment: Clone + Default + Send + Sync + 'static {
+    /// The commitment after a block's changes, applied one after another by ascending key. `self` stays as it is and
+    /// shares what did not change.
+    fn apply(&self, version: u64, changes: &StoreChanges) -> Self;
+
+    /// The root hash; computed once, in parallel.
+    fn root(&self) -> Hash;
+
+    /// An ICS-23 proof that `key` has its value or is absent. `value_of` gives the value of a key at this height.
+    fn prove(
+        &self,
+        key: &[u8],
+        value_of: &dyn Fn(&[u8]) -> Result<Option<Vec<u8>>, StoreError>,
+    ) -> Result<CommitmentProof, StoreError>;
+
+    /// Hands out the nodes in post-order, enough to build an equal commitment.
+    fn export(&self, sink: &mut dyn FnMut(ExportedNode) -> Result<(), StoreError>) -> Result<(), StoreError>;
+
+    /// Builds what [`export`](Self::export) handed out.
+    fn import(nodes: &mut dyn Iterator<Item = Result<ExportedNode, StoreError>>) -> Result<Self, StoreError>;
+}
+
+/// A node of a tree on its way to or from disk.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub(crate) struct ExportedNode {
+    /// 0 for a leaf.
+    #[prost(uint32, tag = "1")]
+    pub(crate) height: u32,
+    /// The height of the block that made the node.
+    #[prost(uint64, tag = "2")]
+    pub(crate) version: u64,
+    /// The key of a leaf; empty for an inner node, whose separator follows from the leaves.
+    #[prost(bytes = "vec", tag = "3")]
+    pub(crate) key: Vec<u8>,
+    /// The hash of a leaf; empty for an inner node.
+    #[prost(bytes = "vec", tag = "4")]
+    pub(crate) hash: Vec<u8>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sha2::{Digest, Sha256};
+
+    #[test]
+    fn the_empty_hash_is_the_digest_of_nothing() {
+        assert_eq!(EMPTY_HASH, <Hash>::from(Sha256::digest([])));
+    }
+}

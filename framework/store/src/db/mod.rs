@@ -1,0 +1,389 @@
+//! The node's database; its layout, invariants and recovery are described in the crate's README.
+
+mod fail;
+mod forest;
+mod keeper;
+mod rocks;
+mod rows;
+mod snapshot;
+#[cfg(test)]
+mod tests;
+
+pub use snapshot::Snapshot;
+
+use crate::commitment::{Commitment, EMPTY_HASH, Hash, prove_store};
+use crate::overlay::StoreChanges;
+use crate::{Changes, StoreError, StoreName};
+use forest::Forest;
+use keeper::Keeper;
+use parking_lot::{Mutex, RwLock};
+use prost::Message;
+use rayon::prelude::*;
+use rocks::Rocks;
+use rows::{ChangeLog, CommitRow, TipRow};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// What the database keeps, and how often it saves its trees.
+#[derive(Clone, Debug)]
+pub struct StoreOptions {
+    /// How many heights before the last one can be read ([`Store::snapshot_at`]).
+    pub keep_recent: u64,
+    /// How many heights before the last one can be proven ([`Store::prove`]), restarts included.
+    pub proof_window: u64,
+    /// Heights between two saves of the trees; bounds what a start has to replay.
+    pub tree_interval: u64,
+    /// The size of RocksDB's block cache in bytes.
+    pub cache_bytes: usize,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self { keep_recent: 1000, proof_window: 1000, tree_interval: 1000, cache_bytes: 256 << 20 }
+    }
+}
+
+/// One step of a Merkle proof as ABCI's `ProofOp` carries it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProofOp {
+    /// `ics23:iavl` (a row in its store) or `ics23:simple` (a store in the app hash).
+    pub type_: String,
+    /// The key of the row, or the name of the store.
+    pub key: Vec<u8>,
+    /// An encoded `cosmos.ics23.v1.CommitmentProof`.
+    pub data: Vec<u8>,
+}
+
+/// The node's database: flat state, commitment trees and recent history, in RocksDB.
+///
+/// There is one writer: [`prepare`](Self::prepare) computes what a block makes of the state and changes nothing,
+/// [`commit`](Self::commit) makes it last in one synced batch.
+pub struct Store {
+    shared: Arc<Shared>,
+    /// Held while a block is written.
+    commit: Mutex<()>,
+    keeper: Keeper,
+}
+
+/// What the store shares with its background thread.
+struct Shared {
+    rocks: Arc<Rocks>,
+    options: StoreOptions,
+    tip: RwLock<Arc<Tip>>,
+    /// Trees by height, within the proof window; gaps are heights before the last start, filled on demand.
+    history: RwLock<BTreeMap<u64, Arc<Forest>>>,
+}
+
+/// The last commit.
+struct Tip {
+    forest: Arc<Forest>,
+    app_hash: Hash,
+    meta: Option<Vec<u8>>,
+    /// The first height ever committed; 0 before it.
+    first: u64,
+    snapshot: Snapshot,
+}
+
+/// A block's outcome, computed and not yet committed. Any number of them may stand on one base.
+pub struct Candidate {
+    base: Arc<Tip>,
+    forest: Arc<Forest>,
+    app_hash: Hash,
+    changes: Changes,
+}
+
+impl Candidate {
+    /// The height it would commit.
+    pub fn height(&self) -> u64 {
+        self.forest.height
+    }
+
+    /// The app hash that the state would have.
+    pub fn app_hash(&self) -> [u8; 32] {
+        self.app_hash
+    }
+
+    /// What it writes.
+    pub fn changes(&self) -> &Changes {
+        &self.changes
+    }
+}
+
+impl fmt::Debug for Candidate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Candidate").field("height", &self.height()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("height", &self.height()).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens or creates the database in the folder `path`, which one process at a time can hold, and rebuilds the trees.
+    ///
+    /// `names` are the stores of the chain. A name that the database does not know yet is a store that begins, empty,
+    /// at the next height.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownStore`] if the database holds a store that is not among `names`; [`StoreError::Corrupt`] if
+    /// the trees that come out do not have the recorded app hash.
+    pub fn open(path: &Path, names: &[StoreName], options: StoreOptions) -> Result<Self, StoreError> {
+        Self::start(Rocks::open(path, names, options.cache_bytes, None)?, options)
+    }
+
+    /// A database in memory, for tests.
+    pub fn temporary(names: &[StoreName]) -> Result<Self, StoreError> {
+        let options = StoreOptions { cache_bytes: 8 << 20, ..StoreOptions::default() };
+        let env = rocksdb::Env::mem_env()?;
+        Self::start(Rocks::open(Path::new("/state"), names, options.cache_bytes, Some(&env))?, options)
+    }
+
+    fn start(rocks: Rocks, options: StoreOptions) -> Result<Self, StoreError> {
+        let rocks = Arc::new(rocks);
+        let saved = forest::clean(&rocks)?;
+        let tip = match rocks.tip()? {
+            None => Tip {
+                forest: Arc::new(Forest::default()),
+                app_hash: EMPTY_HASH,
+                meta: None,
+                first: 0,
+                snapshot: Snapshot::open(&rocks, 0, 0)?,
+            },
+            Some(row) => {
+                let from = saved.last().copied().unwrap_or(0);
+                let mut forest = Arc::new(Forest::load(&rocks, from)?);
+                let mut history = BTreeMap::from([(from, Arc::clone(&forest))]);
+                Forest::replay(&rocks, Arc::clone(&forest), row.height, |next| {
+                    history.insert(next.height, Arc::clone(&next));
+                    forest = next;
+                })?;
+                return Self::resume(rocks, options, row, forest, history);
+            }
+        };
+        Ok(Self::assemble(rocks, options, tip, BTreeMap::new()))
+    }
+
+    fn resume(
+        rocks: Arc<Rocks>,
+        options: StoreOptions,
+        row: TipRow,
+        forest: Arc<Forest>,
+        mut history: BTreeMap<u64, Arc<Forest>>,
+    ) -> Result<Self, StoreError> {
+        let app_hash = forest.app_hash();
+        if forest.height != row.height || app_hash[..] != row.app_hash {
+            return Err(StoreError::Corrupt(format!(
+                "the trees of height {} do not have the app hash that was committed at height {}",
+                forest.height, row.height
+            )));
+        }
+        history.retain(|height, _| *height > 0);
+        let snapshot = Snapshot::open(&rocks, row.height, row.height)?;
+        let tip = Tip { forest, app_hash, meta: Some(row.meta), first: row.first, snapshot };
+        Ok(Self::assemble(rocks, options, tip, history))
+    }
+
+    fn assemble(rocks: Arc<Rocks>, options: StoreOptions, tip: Tip, history: BTreeMap<u64, Arc<Forest>>) -> Self {
+        let shared =
+            Arc::new(Shared { rocks, options, tip: RwLock::new(Arc::new(tip)), history: RwLock::new(history) });
+        Self { keeper: Keeper::start(Arc::clone(&shared)), shared, commit: Mutex::new(()) }
+    }
+
+    /// The last committed height; 0 before the first.
+    pub fn height(&self) -> u64 {
+        self.shared.tip().forest.height
+    }
+
+    /// The app hash at the last committed height; SHA-256 of nothing before the first, as in the SDK.
+    pub fn app_hash(&self) -> [u8; 32] {
+        self.shared.tip().app_hash
+    }
+
+    /// What was committed beside the state at the last height.
+    pub fn meta(&self) -> Option<Vec<u8>> {
+        self.shared.tip().meta.clone()
+    }
+
+    /// The state at the last committed height. Later commits do not show in it.
+    pub fn snapshot(&self) -> Snapshot {
+        self.shared.tip().snapshot.clone()
+    }
+
+    /// The state at a past height.
+    ///
+    /// # Errors
+    /// [`StoreError::HeightUnavailable`] outside the `keep_recent` heights before the last one.
+    pub fn snapshot_at(&self, height: u64) -> Result<Snapshot, StoreError> {
+        let tip = self.shared.tip();
+        if height == tip.forest.height {
+            return Ok(tip.snapshot.clone());
+        }
+        tip.check_window(height, self.shared.options.keep_recent)?;
+        Snapshot::open(&self.shared.rocks, height, tip.forest.height)
+    }
+
+    /// Computes what `changes` make of the last committed state. Changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::WrongHeight`] unless `height` follows the last one (the first may be any but 0);
+    /// [`StoreError::UnknownStore`].
+    pub fn prepare(&self, height: u64, changes: Changes) -> Result<Candidate, StoreError> {
+        let base = self.shared.tip();
+        let committed = base.forest.height;
+        if height == 0 || (committed > 0 && Some(height) != committed.checked_add(1)) {
+            return Err(StoreError::WrongHeight { got: height, committed });
+        }
+        let names = self.shared.rocks.names();
+        if let Some(unknown) = changes.0.keys().find(|name| names.binary_search(name).is_err()) {
+            return Err(StoreError::UnknownStore(unknown.to_string()));
+        }
+        let forest = base.forest.apply(height, names, &|name| changes.0.get(&name));
+        Ok(Candidate { app_hash: forest.app_hash(), forest: Arc::new(forest), base, changes })
+    }
+
+    /// Makes a candidate the state, with `meta` (opaque) beside it: one synced write batch, all or nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::StaleCandidate`] if something else was committed since it was prepared. After
+    /// [`StoreError::Io`] it is unknown whether the batch will be found after a restart: the process must stop.
+    pub fn commit(&self, candidate: Candidate, meta: &[u8]) -> Result<(), StoreError> {
+        let _one_at_a_time = self.commit.lock();
+        let Candidate { base, forest, app_hash, changes } = candidate;
+        let height = forest.height;
+        if !Arc::ptr_eq(&base, &self.shared.tip()) {
+            return Err(StoreError::StaleCandidate(height));
+        }
+        let first = if base.first == 0 { height } else { base.first };
+        let rocks = &self.shared.rocks;
+
+        fail::point("commit: begin");
+        let mut batch = rocks.batch();
+        for (store, key, value) in changes.iter() {
+            batch.state(store, key, height, value);
+        }
+        ChangeLog::write(&changes, |number, part| {
+            batch.changes(height, number, part);
+            Ok(())
+        })?;
+        batch.commit_row(height, &CommitRow::of(&forest));
+        batch.tip(&TipRow { height, app_hash: app_hash.to_vec(), first, meta: meta.to_vec() });
+        fail::point("commit: batch complete");
+        batch.write_synced()?;
+        fail::point("commit: written");
+
+        let snapshot = Snapshot::open(rocks, height, height)?;
+        let tip = Tip { forest: Arc::clone(&forest), app_hash, meta: Some(meta.to_vec()), first, snapshot };
+        {
+            let mut history = self.shared.history.write();
+            history.insert(height, Arc::clone(&forest));
+            *history = history.split_off(&height.saturating_sub(self.shared.options.proof_window));
+        }
+        *self.shared.tip.write() = Arc::new(tip);
+        fail::point("commit: visible");
+        self.keeper.committed(forest);
+        Ok(())
+    }
+
+    /// The value of `key` in `store` at `height`, if any, with the proof of it or of its absence: one step from the row
+    /// to the store's root, one from there to the app hash. Verifies against ICS-23's IAVL and Tendermint specs, except
+    /// in an empty store, whose emptiness ICS-23 cannot express.
+    ///
+    /// # Errors
+    /// [`StoreError::HeightUnavailable`] outside the proof window; [`StoreError::UnknownStore`]; [`StoreError::EmptyKey`].
+    pub fn prove(&self, height: u64, store: &str, key: &[u8]) -> Result<(Option<Vec<u8>>, Vec<ProofOp>), StoreError> {
+        let unknown = || StoreError::UnknownStore(store.to_owned());
+        let tip = self.shared.tip();
+        tip.check_window(height, self.shared.options.proof_window)?;
+        let snapshot = Snapshot::open(&self.shared.rocks, height, tip.forest.height)?;
+        let forest = self.shared.forest_at(height, &tip)?;
+        let (name, tree) = forest.trees.iter().find(|(name, _)| name.as_str() == store).ok_or_else(unknown)?;
+        if key.is_empty() {
+            return Err(StoreError::EmptyKey(name.as_str()));
+        }
+
+        let value_of = |key: &[u8]| crate::KvRead::get(&snapshot, *name, key);
+        let row = tree.prove(key, &value_of)?;
+        let in_app = prove_store(forest.roots(), store).ok_or_else(unknown)?;
+        let op = |type_: &str, key: &[u8], proof: ics23::CommitmentProof| ProofOp {
+            type_: type_.to_owned(),
+            key: key.to_vec(),
+            data: proof.encode_to_vec(),
+        };
+        let ops = vec![op("ics23:iavl", key, row), op("ics23:simple", store.as_bytes(), in_app)];
+        Ok((value_of(key)?, ops))
+    }
+}
+
+impl Tip {
+    /// Fails unless `height` is the last one or among the `window` before it.
+    fn check_window(&self, height: u64, window: u64) -> Result<(), StoreError> {
+        let latest = self.forest.height;
+        let oldest = latest.saturating_sub(window).max(self.first);
+        if (oldest..=latest).contains(&height) && height > 0 {
+            return Ok(());
+        }
+        Err(StoreError::HeightUnavailable { height, oldest, latest })
+    }
+}
+
+impl Shared {
+    fn tip(&self) -> Arc<Tip> {
+        Arc::clone(&self.tip.read())
+    }
+
+    /// The trees at `height`. Those from before the last start are rebuilt, a whole stretch at a time, and kept.
+    fn forest_at(&self, height: u64, tip: &Tip) -> Result<Arc<Forest>, StoreError> {
+        if let Some(forest) = self.history.read().get(&height) {
+            return Ok(Arc::clone(forest));
+        }
+        // One thread rebuilds; the others find its work.
+        let mut history = self.history.write();
+        if let Some(forest) = history.get(&height) {
+            return Ok(Arc::clone(forest));
+        }
+        let unavailable = |oldest| StoreError::HeightUnavailable { height, oldest, latest: tip.forest.height };
+        let saved = self.rocks.saved_trees()?;
+        let from = match saved.iter().rev().find(|saved| **saved <= height) {
+            Some(saved) => *saved,
+            None if self.rocks.changes_from()? == 0 => 0,
+            None => return Err(unavailable(saved.first().copied().unwrap_or(tip.forest.height))),
+        };
+        let until = history.range(height..).next().map_or(height, |(known, _)| known - 1);
+        let start = Arc::new(Forest::load(&self.rocks, from)?);
+        let mut keep = |forest: Arc<Forest>| {
+            if forest.height > 0 {
+                history.insert(forest.height, forest);
+            }
+        };
+        keep(Arc::clone(&start));
+        Forest::replay(&self.rocks, start, until, keep)?;
+        history.get(&height).map(Arc::clone).ok_or_else(|| unavailable(from))
+    }
+}
+
+/// The changes of a block to one store, if any.
+type ChangesOf<'a> = dyn Fn(StoreName) -> Option<&'a StoreChanges> + Sync + 'a;
+
+impl Forest {
+    /// The trees after a block, of the stores `names`: those that are new begin empty.
+    fn apply(&self, height: u64, names: &[StoreName], changes_of: &ChangesOf<'_>) -> Self {
+        let trees: Vec<_> = names
+            .par_iter()
+            .map(|name| {
+                let base = self.trees.get(name).cloned().unwrap_or_default();
+                let tree = match changes_of(*name) {
+                    Some(changes) => base.apply(height, changes),
+                    None => base,
+                };
+                tree.root();
+                (*name, tree)
+            })
+            .collect();
+        Self { height, trees: trees.into_iter().collect() }
+    }
+}

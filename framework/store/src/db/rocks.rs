@@ -1,0 +1,332 @@
+//! RocksDB: column families, keys, and nothing about what they mean together.
+
+use super::rows::{CommitRow, TipRow, decode};
+use crate::{StoreError, StoreName};
+use parking_lot::Mutex;
+use prost::Message;
+use rocksdb::{
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, Direction, Env,
+    IteratorMode, Options, ReadOptions, WriteBatch, WriteOptions,
+};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Rows of the stores: length of name, name, key; every version of a row, by height (RocksDB's user-defined timestamp).
+const STATE: &str = "state";
+/// What each block wrote, in parts: height, number of part.
+const CHANGES: &str = "changes";
+/// The stores and roots of each height.
+const COMMITS: &str = "commits";
+/// Saved trees: height, length of name, name, number of part.
+const TREES: &str = "trees";
+
+/// Keys of single rows, in the default column family.
+const TIP: &[u8] = b"tip";
+/// The height of the oldest saved tree that is kept once change logs were dropped; change logs begin above it.
+const CHANGES_FROM: &[u8] = b"changes-from";
+/// Height: its saved trees are complete.
+const SAVED: &[u8] = b"saved/";
+
+pub(super) struct Rocks {
+    db: DB,
+    names: Vec<StoreName>,
+    /// What keeps versions of rows from being dropped.
+    pub(super) retention: Mutex<Retention>,
+}
+
+#[derive(Default)]
+pub(super) struct Retention {
+    /// Versions that only heights below this one can see may be gone.
+    pub(super) from: u64,
+    /// Open snapshots by height.
+    pub(super) pins: BTreeMap<u64, usize>,
+}
+
+impl Rocks {
+    pub(super) fn open(
+        path: &Path,
+        names: &[StoreName],
+        cache_bytes: usize,
+        env: Option<&Env>,
+    ) -> Result<Self, StoreError> {
+        let mut names = names.to_vec();
+        names.sort_unstable();
+        names.dedup();
+
+        let mut options = Options::default();
+        options.create_if_missing(true);
+        options.create_missing_column_families(true);
+        // Column families stay in step on disk whatever happens to the log's tail.
+        options.set_atomic_flush(true);
+        options.set_max_background_jobs(4);
+        options.set_keep_log_file_num(4);
+        if let Some(env) = env {
+            options.set_env(env);
+        }
+        let cache = Cache::new_lru_cache(cache_bytes);
+        let family = |name: &str| {
+            let mut table = BlockBasedOptions::default();
+            table.set_block_cache(&cache);
+            table.set_bloom_filter(10.0, false);
+            let mut options = Options::default();
+            options.set_block_based_table_factory(&table);
+            options.set_compression_type(DBCompressionType::Lz4);
+            if name == STATE {
+                set_versioned(&mut options);
+            }
+            ColumnFamilyDescriptor::new(name, options)
+        };
+        let families = [STATE, CHANGES, COMMITS, TREES].map(family);
+        let db = DB::open_cf_descriptors(&options, path, families)?;
+        let rocks = Self { db, names, retention: Mutex::default() };
+        let from = rocks.db.get_full_history_ts_low(rocks.family(STATE))?;
+        rocks.retention.lock().from = <[u8; 8]>::try_from(from).map_or(0, u64::from_be_bytes);
+        Ok(rocks)
+    }
+
+    /// The stores of the chain, by ascending name.
+    pub(super) fn names(&self) -> &[StoreName] {
+        &self.names
+    }
+
+    /// The store called `name`.
+    pub(super) fn resolve(&self, name: &str) -> Result<StoreName, StoreError> {
+        let found = self.names.iter().find(|known| known.as_str() == name);
+        found.copied().ok_or_else(|| StoreError::UnknownStore(name.to_owned()))
+    }
+
+    fn family(&self, name: &str) -> &ColumnFamily {
+        self.db.cf_handle(name).expect("every column family is opened with the database")
+    }
+
+    // --- state ---
+
+    /// Options to read the state as of `height`.
+    pub(super) fn read_at(height: u64) -> ReadOptions {
+        let mut options = ReadOptions::default();
+        options.set_timestamp(height.to_be_bytes());
+        options
+    }
+
+    pub(super) fn state(&self, store: StoreName, key: &[u8], at: &ReadOptions) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.db.get_cf_opt(self.family(STATE), state_key(store, key), at)?)
+    }
+
+    pub(super) fn scan_state<'a>(
+        &'a self,
+        store: StoreName,
+        start: Option<&[u8]>,
+        end: Option<&[u8]>,
+        height: u64,
+        descending: bool,
+    ) -> impl Iterator<Item = Result<(Vec<u8>, Vec<u8>), StoreError>> + use<'a> {
+        let mut options = Self::read_at(height);
+        options.set_iterate_lower_bound(state_key(store, start.unwrap_or_default()));
+        options.set_iterate_upper_bound(match end {
+            Some(end) => state_key(store, end),
+            None => crate::prefix_end(&state_key(store, &[])).expect("a store's rows start with its ASCII name"),
+        });
+        let mode = if descending { IteratorMode::End } else { IteratorMode::Start };
+        let skip = state_key(store, &[]).len();
+        self.db.iterator_cf_opt(self.family(STATE), options, mode).map(move |row| {
+            let (key, value) = row?;
+            Ok((key[skip..].to_vec(), value.into_vec()))
+        })
+    }
+
+    /// Lets RocksDB drop, when it compacts, the versions of rows that only heights below `height` can see.
+    pub(super) fn drop_versions_below(&self, height: u64) -> Result<(), StoreError> {
+        Ok(self.db.increase_full_history_ts_low(self.family(STATE), height.to_be_bytes())?)
+    }
+
+    // --- single rows ---
+
+    pub(super) fn tip(&self) -> Result<Option<TipRow>, StoreError> {
+        self.db.get(TIP)?.map(|bytes| decode(&bytes)).transpose()
+    }
+
+    /// Change logs of heights up to this one may be gone.
+    pub(super) fn changes_from(&self) -> Result<u64, StoreError> {
+        self.db.get(CHANGES_FROM)?.map_or(Ok(0), |bytes| height_of(&bytes))
+    }
+
+    /// The heights with a complete saved tree, ascending.
+    pub(super) fn saved_trees(&self) -> Result<Vec<u64>, StoreError> {
+        let mut options = ReadOptions::default();
+        options.set_iterate_range(rocksdb::PrefixRange(SAVED));
+        let rows = self.db.iterator_opt(IteratorMode::Start, options);
+        rows.map(|row| height_of(&row?.0[SAVED.len()..])).collect()
+    }
+
+    // --- rows by height ---
+
+    pub(super) fn commit_row(&self, height: u64) -> Result<CommitRow, StoreError> {
+        let row = self.db.get_cf(self.family(COMMITS), height.to_be_bytes())?;
+        let row = row.ok_or_else(|| StoreError::Corrupt(format!("no commit of height {height}")))?;
+        decode(&row)
+    }
+
+    /// The committed heights from `from` on, ascending.
+    pub(super) fn commit_heights(&self, from: u64) -> impl Iterator<Item = Result<u64, StoreError>> + '_ {
+        let mode = from.to_be_bytes();
+        let rows = self.db.iterator_cf(self.family(COMMITS), IteratorMode::From(&mode, Direction::Forward));
+        rows.map(|row| height_of(&row?.0))
+    }
+
+    /// The parts of a height's change log, in order.
+    pub(super) fn changes(&self, height: u64) -> impl Iterator<Item = Result<Box<[u8]>, StoreError>> + '_ {
+        self.parts(CHANGES, height.to_be_bytes().to_vec())
+    }
+
+    /// The parts of a saved tree, in order.
+    pub(super) fn tree_parts(
+        &self,
+        height: u64,
+        store: StoreName,
+    ) -> impl Iterator<Item = Result<Box<[u8]>, StoreError>> + '_ {
+        self.parts(TREES, tree_key(height, store))
+    }
+
+    /// Whether there are parts of trees at exactly these heights, complete or not, ascending.
+    pub(super) fn tree_heights(&self) -> Result<Vec<u64>, StoreError> {
+        let mut heights: Vec<u64> = Vec::new();
+        let mut rows = self.db.raw_iterator_cf(self.family(TREES));
+        rows.seek_to_first();
+        while let Some(key) = rows.key() {
+            let height = height_of(key.get(..8).unwrap_or_default())?;
+            heights.push(height);
+            rows.seek((height + 1).to_be_bytes());
+        }
+        rows.status()?;
+        Ok(heights)
+    }
+
+    fn parts<'a>(
+        &'a self,
+        family: &str,
+        prefix: Vec<u8>,
+    ) -> impl Iterator<Item = Result<Box<[u8]>, StoreError>> + use<'a> {
+        let mut options = ReadOptions::default();
+        options.set_iterate_range(rocksdb::PrefixRange(prefix));
+        let rows = self.db.iterator_cf_opt(self.family(family), options, IteratorMode::Start);
+        rows.map(|row| Ok(row?.1))
+    }
+
+    pub(super) fn batch(&self) -> Batch<'_> {
+        Batch { rocks: self, batch: WriteBatch::default() }
+    }
+}
+
+/// Writes that happen together or not at all.
+pub(super) struct Batch<'a> {
+    rocks: &'a Rocks,
+    batch: WriteBatch,
+}
+
+impl Batch<'_> {
+    pub(super) fn state(&mut self, store: StoreName, key: &[u8], height: u64, value: Option<&[u8]>) {
+        let (family, key, at) = (self.rocks.family(STATE), state_key(store, key), height.to_be_bytes());
+        match value {
+            Some(value) => self.batch.put_cf_with_ts(family, key, at, value),
+            None => self.batch.delete_cf_with_ts(family, key, at),
+        }
+    }
+
+    pub(super) fn tip(&mut self, row: &TipRow) {
+        self.batch.put(TIP, row.encode_to_vec());
+    }
+
+    pub(super) fn commit_row(&mut self, height: u64, row: &CommitRow) {
+        self.batch.put_cf(self.rocks.family(COMMITS), height.to_be_bytes(), row.encode_to_vec());
+    }
+
+    pub(super) fn changes(&mut self, height: u64, number: u32, part: &[u8]) {
+        let key = [&height.to_be_bytes()[..], &number.to_be_bytes()].concat();
+        self.batch.put_cf(self.rocks.family(CHANGES), key, part);
+    }
+
+    pub(super) fn tree_part(&mut self, height: u64, store: StoreName, number: u32, part: &[u8]) {
+        let key = [&tree_key(height, store)[..], &number.to_be_bytes()].concat();
+        self.batch.put_cf(self.rocks.family(TREES), key, part);
+    }
+
+    /// Marks the saved trees of `height` as complete.
+    pub(super) fn tree_saved(&mut self, height: u64) {
+        self.batch.put(saved_key(height), []);
+    }
+
+    /// Drops the saved trees of `height`.
+    pub(super) fn drop_tree(&mut self, height: u64) {
+        self.batch.delete(saved_key(height));
+        let (from, to) = (height.to_be_bytes(), (height + 1).to_be_bytes());
+        self.batch.delete_range_cf(self.rocks.family(TREES), from, to);
+    }
+
+    /// Drops the change logs up to `height` and the commits below it: replays begin with its saved tree from now on.
+    pub(super) fn drop_changes(&mut self, height: u64) {
+        let (start, at, after) = (0u64.to_be_bytes(), height.to_be_bytes(), (height + 1).to_be_bytes());
+        self.batch.delete_range_cf(self.rocks.family(CHANGES), start, after);
+        self.batch.delete_range_cf(self.rocks.family(COMMITS), start, at);
+        self.batch.put(CHANGES_FROM, at);
+    }
+
+    pub(super) fn write(self) -> Result<(), StoreError> {
+        Ok(self.rocks.db.write(self.batch)?)
+    }
+
+    /// Writes and waits until the log is on disk, with all that was written before.
+    pub(super) fn write_synced(self) -> Result<(), StoreError> {
+        let mut options = WriteOptions::default();
+        options.set_sync(true);
+        Ok(self.rocks.db.write_opt(self.batch, &options)?)
+    }
+}
+
+/// Makes rows of a column family versioned by height: keys ascend by their bytes, versions of a key descend.
+fn set_versioned(options: &mut Options) {
+    const TIMESTAMP: usize = size_of::<u64>();
+    fn split(key: &[u8]) -> (&[u8], &[u8]) {
+        key.split_at(key.len() - TIMESTAMP)
+    }
+    fn bare(key: &[u8], with_timestamp: bool) -> &[u8] {
+        if with_timestamp { split(key).0 } else { key }
+    }
+    options.set_comparator_with_ts(
+        "gantry.bytes-by-height",
+        TIMESTAMP,
+        Box::new(|a, b| {
+            let ((a, a_height), (b, b_height)) = (split(a), split(b));
+            a.cmp(b).then_with(|| b_height.cmp(a_height))
+        }),
+        Box::new(|a, b| a.cmp(b)),
+        Box::new(|a, a_has, b, b_has| bare(a, a_has).cmp(bare(b, b_has))),
+    );
+}
+
+fn named(out: &mut Vec<u8>, store: StoreName) {
+    let name = store.as_str().as_bytes();
+    out.push(u8::try_from(name.len()).expect("checked by StoreName::new"));
+    out.extend_from_slice(name);
+}
+
+fn state_key(store: StoreName, key: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(1 + store.as_str().len() + key.len());
+    named(&mut out, store);
+    out.extend_from_slice(key);
+    out
+}
+
+fn tree_key(height: u64, store: StoreName) -> Vec<u8> {
+    let mut out = height.to_be_bytes().to_vec();
+    named(&mut out, store);
+    out
+}
+
+fn saved_key(height: u64) -> Vec<u8> {
+    [SAVED, &height.to_be_bytes()].concat()
+}
+
+fn height_of(bytes: &[u8]) -> Result<u64, StoreError> {
+    let bytes = bytes.try_into().map_err(|_| StoreError::Corrupt("a height is not 8 bytes".into()))?;
+    Ok(u64::from_be_bytes(bytes))
+}

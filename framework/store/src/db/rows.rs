@@ -1,0 +1,132 @@
+//! The rows that are not state, as protobuf messages.
+
+use super::forest::Forest;
+use crate::commitment::ExportedNode;
+use crate::overlay::Changes;
+use crate::{StoreError, StoreName};
+use prost::Message;
+
+/// Rows of a change log or a saved tree are cut at about this many bytes.
+pub(super) const CHUNK_BYTES: usize = 1 << 20;
+
+/// The last commit.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(super) struct TipRow {
+    #[prost(uint64, tag = "1")]
+    pub(super) height: u64,
+    #[prost(bytes = "vec", tag = "2")]
+    pub(super) app_hash: Vec<u8>,
+    /// The first height ever committed.
+    #[prost(uint64, tag = "3")]
+    pub(super) first: u64,
+    /// What the application stored beside the state.
+    #[prost(bytes = "vec", tag = "4")]
+    pub(super) meta: Vec<u8>,
+}
+
+/// The stores of a height with their roots, by ascending name.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(super) struct CommitRow {
+    #[prost(message, repeated, tag = "1")]
+    pub(super) stores: Vec<StoreRoot>,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(super) struct StoreRoot {
+    #[prost(string, tag = "1")]
+    pub(super) name: String,
+    #[prost(bytes = "vec", tag = "2")]
+    pub(super) root: Vec<u8>,
+}
+
+impl CommitRow {
+    pub(super) fn of(forest: &Forest) -> Self {
+        let root = |(name, root): (&str, [u8; 32])| StoreRoot { name: name.to_owned(), root: root.to_vec() };
+        Self { stores: forest.roots().map(root).collect() }
+    }
+}
+
+/// A part of a block's changes.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(super) struct ChangeLog {
+    #[prost(message, repeated, tag = "1")]
+    rows: Vec<Change>,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+struct Change {
+    #[prost(string, tag = "1")]
+    store: String,
+    #[prost(bytes = "vec", tag = "2")]
+    key: Vec<u8>,
+    /// Absent for a removal.
+    #[prost(bytes = "vec", optional, tag = "3")]
+    value: Option<Vec<u8>>,
+}
+
+impl ChangeLog {
+    /// Hands out a block's changes in numbered, encoded parts.
+    pub(super) fn write(
+        changes: &Changes,
+        mut put: impl FnMut(u32, &[u8]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut chunks = Chunks::default();
+        for (store, key, value) in changes.iter() {
+            let row = Change { store: store.to_string(), key: key.to_vec(), value: value.map(<[u8]>::to_vec) };
+            // A repeated field may be written row by row.
+            prost::encoding::message::encode(1, &row, chunks.buffer());
+            chunks.cut(CHUNK_BYTES, &mut put)?;
+        }
+        chunks.cut(1, &mut put)
+    }
+
+    /// Adds a part to a block's changes; `resolve` finds a store by its name.
+    pub(super) fn read(
+        bytes: &[u8],
+        changes: &mut Changes,
+        resolve: impl Fn(&str) -> Result<StoreName, StoreError>,
+    ) -> Result<(), StoreError> {
+        for Change { store, key, value } in decode::<Self>(bytes)?.rows {
+            changes.0.entry(resolve(&store)?).or_default().insert(key, value);
+        }
+        Ok(())
+    }
+}
+
+/// A part of a saved tree, in post-order.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(super) struct TreePart {
+    #[prost(message, repeated, tag = "1")]
+    pub(super) nodes: Vec<ExportedNode>,
+}
+
+/// Cuts a stream of encoded rows into numbered parts.
+#[derive(Default)]
+pub(super) struct Chunks {
+    buffer: Vec<u8>,
+    number: u32,
+}
+
+impl Chunks {
+    pub(super) fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.buffer
+    }
+
+    /// Hands out what has gathered if it is at least `size` bytes.
+    pub(super) fn cut(
+        &mut self,
+        size: usize,
+        put: &mut impl FnMut(u32, &[u8]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        if self.buffer.len() >= size {
+            put(self.number, &self.buffer)?;
+            self.buffer.clear();
+            self.number += 1;
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn decode<M: Message + Default>(bytes: &[u8]) -> Result<M, StoreError> {
+    M::decode(bytes).map_err(|error| StoreError::Corrupt(format!("database row: {error}")))
+}
