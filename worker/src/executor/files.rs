@@ -121,9 +121,7 @@ impl Drop for Node {
             return;
         };
         if let Kind::Output(data) = &self.kind {
-            quota
-                .bytes
-                .set(quota.bytes.get().saturating_sub(data.borrow().len() as u64));
+            quota.bytes.set(quota.bytes.get().saturating_sub(data.borrow().len() as u64));
         }
         quota.nodes.set(quota.nodes.get().saturating_sub(1));
     }
@@ -173,9 +171,7 @@ impl Node {
         if bytes.is_empty() {
             return Ok(());
         }
-        let end = offset
-            .checked_add(bytes.len() as u64)
-            .ok_or(Errno::TooBig)?;
+        let end = offset.checked_add(bytes.len() as u64).ok_or(Errno::TooBig)?;
         if end > self.size() {
             self.set_size(end)?;
         }
@@ -187,11 +183,7 @@ impl Node {
     /// Cuts or extends with zeros.
     pub(super) fn set_size(&self, size: u64) -> Result<(), Errno> {
         let (Kind::Output(data), Some(quota)) = (&self.kind, &self.quota) else {
-            return Err(if self.is_folder() {
-                Errno::IsDirectory
-            } else {
-                Errno::ReadOnly
-            });
+            return Err(if self.is_folder() { Errno::IsDirectory } else { Errno::ReadOnly });
         };
         let length = usize::try_from(size).map_err(|_| Errno::TooBig)?;
         quota.resize(self.size(), size)?;
@@ -207,11 +199,7 @@ impl Node {
             return Err(Errno::NameTooLong);
         }
         quota.take_node()?;
-        let kind = if folder {
-            Kind::Folder(RefCell::default())
-        } else {
-            Kind::Output(RefCell::default())
-        };
+        let kind = if folder { Kind::Folder(RefCell::default()) } else { Kind::Output(RefCell::default()) };
         let node = Rc::new(Node {
             inode: quota.inode(),
             kind,
@@ -237,9 +225,10 @@ fn input(folder: &Path, quota: &Quota, depth: usize) -> Result<Rc<Node>, NoResul
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).map_err(fail)? {
         let entry = entry.map_err(fail)?;
-        let name = entry.file_name().into_string().map_err(|name| {
-            NoResult::InvalidSpec(format!("an input's name is not UTF-8: {}", name.display()))
-        })?;
+        let name = entry
+            .file_name()
+            .into_string()
+            .map_err(|name| NoResult::InvalidSpec(format!("an input's name is not UTF-8: {}", name.display())))?;
         found.push((name, entry));
     }
     // By name, so that inode numbers do not depend on the machine's order.
@@ -251,37 +240,18 @@ fn input(folder: &Path, quota: &Quota, depth: usize) -> Result<Rc<Node>, NoResul
             input(&entry.path(), quota, depth + 1)?
         } else if kind.is_file() {
             let size = entry.metadata().map_err(fail)?.len();
-            let kind = Kind::Input {
-                path: entry.path(),
-                size,
-            };
-            Rc::new(Node {
-                inode: quota.inode(),
-                kind,
-                depth: Cell::new(depth + 1),
-                quota: None,
-                counted: false,
-            })
+            let kind = Kind::Input { path: entry.path(), size };
+            Rc::new(Node { inode: quota.inode(), kind, depth: Cell::new(depth + 1), quota: None, counted: false })
         } else {
-            return Err(NoResult::InvalidSpec(format!(
-                "an input is neither file nor folder: {name}"
-            )));
+            return Err(NoResult::InvalidSpec(format!("an input is neither file nor folder: {name}")));
         };
         if quota.last_inode.get() > INPUT_NODES {
-            return Err(NoResult::InvalidSpec(format!(
-                "more than {INPUT_NODES} input files"
-            )));
+            return Err(NoResult::InvalidSpec(format!("more than {INPUT_NODES} input files")));
         }
         entries.insert(name, node);
     }
     let kind = Kind::Folder(RefCell::new(entries));
-    Ok(Rc::new(Node {
-        inode,
-        kind,
-        depth: Cell::new(depth),
-        quota: None,
-        counted: false,
-    }))
+    Ok(Rc::new(Node { inode, kind, depth: Cell::new(depth), quota: None, counted: false }))
 }
 
 /// Where a path leads: its folder, the name in it (none for the start itself), and what is there now.
@@ -337,34 +307,19 @@ pub(super) fn resolve(start: &Rc<Node>, path: &str) -> Result<Place, Errno> {
             }
         }
     }
-    let folder_only = path.ends_with('/')
-        || path.ends_with("/.")
-        || path.ends_with("/..")
-        || path == "."
-        || path == "..";
+    let folder_only =
+        path.ends_with('/') || path.ends_with("/.") || path.ends_with("/..") || path == "." || path == "..";
     let (last, name) = way.pop().ok_or(Errno::NotCapable)?;
     if let Some(name) = missing {
         // A file has no entries: a name below it leads nowhere.
         last.entries()?;
-        return Ok(Place {
-            folder: last,
-            name: Some(name),
-            node: None,
-            folder_only,
-        });
+        return Ok(Place { folder: last, name: Some(name), node: None, folder_only });
     }
     if folder_only && !last.is_folder() {
         return Err(Errno::NotDirectory);
     }
-    let folder = way
-        .last()
-        .map_or_else(|| Rc::clone(&last), |(folder, _)| Rc::clone(folder));
-    Ok(Place {
-        folder,
-        name,
-        node: Some(last),
-        folder_only,
-    })
+    let folder = way.last().map_or_else(|| Rc::clone(&last), |(folder, _)| Rc::clone(folder));
+    Ok(Place { folder, name, node: Some(last), folder_only })
 }
 
 impl Place {
@@ -443,10 +398,7 @@ impl Place {
             n.depth.set(n.depth.get() - old + new);
         }
         self.folder.entries()?.borrow_mut().remove(from_name);
-        to.folder
-            .entries()?
-            .borrow_mut()
-            .insert(to_name.clone(), node);
+        to.folder.entries()?.borrow_mut().insert(to_name.clone(), node);
         Ok(())
     }
 }
@@ -473,12 +425,7 @@ pub(super) fn export(root: &Rc<Node>, folder: &Path) -> io::Result<()> {
                 if !Rc::ptr_eq(&node, root) {
                     fs::create_dir(&path)?;
                 }
-                rest.extend(
-                    entries
-                        .borrow()
-                        .iter()
-                        .map(|(name, node)| (Rc::clone(node), path.join(name))),
-                );
+                rest.extend(entries.borrow().iter().map(|(name, node)| (Rc::clone(node), path.join(name))));
             }
             Kind::Output(data) => fs::write(&path, &*data.borrow())?,
             Kind::Input { .. } => return Err(io::Error::other("an input in the output folder")),

@@ -22,6 +22,9 @@ mod preflight;
 mod wasi;
 mod wasm;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -207,10 +210,5 @@ pub trait Executor: Send + Sync {
     ///
     /// # Errors
     /// [`NoResult`] when the run ended for a reason outside of the program.
-    async fn run(
-        &self,
-        spec: RunSpec,
-        log: Arc<dyn LogSink>,
-        cancel: Cancel,
-    ) -> Result<Outcome, NoResult>;
+    async fn run(&self, spec: RunSpec, log: Arc<dyn LogSink>, cancel: Cancel) -> Result<Outcome, NoResult>;
 }

@@ -21,9 +21,7 @@ pub(super) fn check(module: &[u8]) -> Result<(), NoResult> {
         match payload.map_err(bad)? {
             Payload::CodeSectionStart { count, .. } => most("functions", count, FUNCTIONS)?,
             Payload::CodeSectionEntry(body) if body.range().len() > BODY_BYTES => {
-                return Err(NoResult::InvalidModule(format!(
-                    "a function of more than {BODY_BYTES} bytes"
-                )));
+                return Err(NoResult::InvalidModule(format!("a function of more than {BODY_BYTES} bytes")));
             }
             Payload::TypeSection(s) => most("types", s.count(), ENTRIES)?,
             Payload::ImportSection(s) => most("imports", s.count(), ENTRIES)?,
@@ -41,9 +39,7 @@ pub(super) fn check(module: &[u8]) -> Result<(), NoResult> {
 
 fn most(what: &str, count: u32, limit: u32) -> Result<(), NoResult> {
     if count > limit {
-        return Err(NoResult::InvalidModule(format!(
-            "{count} {what}, of at most {limit}"
-        )));
+        return Err(NoResult::InvalidModule(format!("{count} {what}, of at most {limit}")));
     }
     Ok(())
 }

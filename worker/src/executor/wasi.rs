@@ -95,22 +95,11 @@ enum Open {
 
 impl Descriptor {
     fn of(what: Open, read: bool, write: bool) -> Self {
-        Self {
-            what,
-            position: 0,
-            append: false,
-            read,
-            write,
-            preopen: None,
-            listing: Vec::new(),
-        }
+        Self { what, position: 0, append: false, read, write, preopen: None, listing: Vec::new() }
     }
 
     fn preopened(node: Rc<Node>, name: &'static str) -> Self {
-        Self {
-            preopen: Some(name),
-            ..Self::of(Open::Node(node, None), true, true)
-        }
+        Self { preopen: Some(name), ..Self::of(Open::Node(node, None), true, true) }
     }
 
     fn node(&self) -> Result<&Rc<Node>, Errno> {
@@ -146,15 +135,11 @@ impl Descriptor {
             _ => self.file()?,
         };
         let rest = node.size().saturating_sub(offset);
-        let wanted = buffer
-            .len()
-            .min(usize::try_from(rest).unwrap_or(usize::MAX));
+        let wanted = buffer.len().min(usize::try_from(rest).unwrap_or(usize::MAX));
         let buffer = &mut buffer[..wanted];
         match (&node.kind, &self.what) {
             (Kind::Output(data), _) => {
-                let at = usize::try_from(offset)
-                    .map_err(|_| Errno::TooBig)?
-                    .min(data.borrow().len());
+                let at = usize::try_from(offset).map_err(|_| Errno::TooBig)?.min(data.borrow().len());
                 buffer.copy_from_slice(&data.borrow()[at..at + wanted]);
             }
             (Kind::Input { path, .. }, Open::Node(_, Some(file))) => {
@@ -193,11 +178,7 @@ const DIRECTORY: u8 = 3;
 const REGULAR_FILE: u8 = 4;
 
 fn file_type(node: &Node) -> u8 {
-    if node.is_folder() {
-        DIRECTORY
-    } else {
-        REGULAR_FILE
-    }
+    if node.is_folder() { DIRECTORY } else { REGULAR_FILE }
 }
 
 mod rights {
@@ -243,9 +224,7 @@ impl World {
     }
 
     fn get(&mut self, fd: u32) -> Result<&mut Descriptor, Errno> {
-        let slot = usize::try_from(fd)
-            .ok()
-            .and_then(|fd| self.descriptors.get_mut(fd));
+        let slot = usize::try_from(fd).ok().and_then(|fd| self.descriptors.get_mut(fd));
         slot.and_then(Option::as_mut).ok_or(Errno::BadDescriptor)
     }
 
@@ -286,10 +265,7 @@ struct Call<'a> {
 }
 
 /// Runs a host call and charges it.
-fn enter<T: HasWorld>(
-    caller: &mut Caller<'_, T>,
-    work: impl FnOnce(&mut Call<'_>) -> Answer,
-) -> wasmtime::Result<u32> {
+fn enter<T: HasWorld>(caller: &mut Caller<'_, T>, work: impl FnOnce(&mut Call<'_>) -> Answer) -> wasmtime::Result<u32> {
     if caller.data_mut().world().memory.is_none() {
         let memory = caller.get_export("memory").and_then(|e| e.into_memory());
         caller.data_mut().world().memory = memory;
@@ -297,15 +273,9 @@ fn enter<T: HasWorld>(
     let answer = match caller.data_mut().world().memory {
         Some(memory) => {
             let (memory, data) = memory.data_and_store_mut(&mut *caller);
-            work(&mut Call {
-                memory,
-                world: data.world(),
-            })
+            work(&mut Call { memory, world: data.world() })
         }
-        None => work(&mut Call {
-            memory: &mut [],
-            world: caller.data_mut().world(),
-        }),
+        None => work(&mut Call { memory: &mut [], world: caller.data_mut().world() }),
     };
     let moved = std::mem::take(&mut caller.data_mut().world().moved);
     let cost = CALL_FUEL + moved / BYTES_PER_FUEL;
@@ -388,9 +358,7 @@ pub(super) fn link<T: HasWorld>(linker: &mut Linker<T>) -> wasmtime::Result<()> 
         sock_send(fd: u32, vectors: u32, count: u32, flags: u32, out: u32);
         sock_shutdown(fd: u32, how: u32);
     }
-    linker.func_wrap(MODULE, "proc_exit", |code: u32| -> wasmtime::Result<()> {
-        Err(Halt::Exit(code).into())
-    })?;
+    linker.func_wrap(MODULE, "proc_exit", |code: u32| -> wasmtime::Result<()> { Err(Halt::Exit(code).into()) })?;
     Ok(())
 }
 
@@ -398,10 +366,7 @@ pub(super) fn link<T: HasWorld>(linker: &mut Linker<T>) -> wasmtime::Result<()> 
 impl Call<'_> {
     fn slice(&mut self, at: u32, length: u32) -> Result<&mut [u8], Errno> {
         let start = usize::try_from(at).map_err(|_| Errno::Fault)?;
-        let end = usize::try_from(length)
-            .ok()
-            .and_then(|n| start.checked_add(n))
-            .ok_or(Errno::Fault)?;
+        let end = usize::try_from(length).ok().and_then(|n| start.checked_add(n)).ok_or(Errno::Fault)?;
         self.world.moved += u64::from(length);
         self.memory.get_mut(start..end).ok_or(Errno::Fault)
     }
@@ -422,11 +387,7 @@ impl Call<'_> {
 
     fn array<const N: usize>(&mut self, at: u32) -> Result<[u8; N], Errno> {
         let start = usize::try_from(at).map_err(|_| Errno::Fault)?;
-        let bytes = self
-            .memory
-            .get(start..)
-            .and_then(|rest| rest.first_chunk())
-            .ok_or(Errno::Fault)?;
+        let bytes = self.memory.get(start..).and_then(|rest| rest.first_chunk()).ok_or(Errno::Fault)?;
         Ok(*bytes)
     }
 
@@ -474,14 +435,9 @@ impl Call<'_> {
     fn string_sizes(&mut self, count: u32, size: u32, strings: &[String]) -> Answer {
         let mut total = 0u32;
         for string in strings {
-            total = total
-                .checked_add(string_length(string)?)
-                .ok_or(Errno::TooBig)?;
+            total = total.checked_add(string_length(string)?).ok_or(Errno::TooBig)?;
         }
-        self.put_u32(
-            count,
-            u32::try_from(strings.len()).map_err(|_| Errno::TooBig)?,
-        )?;
+        self.put_u32(count, u32::try_from(strings.len()).map_err(|_| Errno::TooBig)?)?;
         Ok(self.put_u32(size, total)?)
     }
 
@@ -607,11 +563,7 @@ impl Call<'_> {
     /// There are no times; setting them on what could be written succeeds and changes nothing.
     fn fd_filestat_set_times(&mut self, fd: u32, _: u64, _: u64, _: u32) -> Answer {
         let writable = self.world.get(fd)?.node()?.writable();
-        if writable {
-            Ok(())
-        } else {
-            Err(Errno::ReadOnly.into())
-        }
+        if writable { Ok(()) } else { Err(Errno::ReadOnly.into()) }
     }
 
     fn read(&mut self, fd: u32, vectors: u32, count: u32, mut position: u64) -> Result<u32, Stop> {
@@ -711,19 +663,14 @@ impl Call<'_> {
         let node = Rc::clone(descriptor.node()?);
         let entries = node.entries()?.borrow();
         if cookie == 0 {
-            descriptor.listing = [".", ".."]
-                .map(|dots| (node.inode, DIRECTORY, dots.to_owned()))
-                .into();
-            let named = entries
-                .iter()
-                .map(|(name, node)| (node.inode, file_type(node), name.clone()));
+            descriptor.listing = [".", ".."].map(|dots| (node.inode, DIRECTORY, dots.to_owned())).into();
+            let named = entries.iter().map(|(name, node)| (node.inode, file_type(node), name.clone()));
             descriptor.listing.extend(named);
         }
         let room = length as usize;
         let mut bytes = Vec::new();
-        for (next, (inode, kind, name)) in (1u64..)
-            .zip(&descriptor.listing)
-            .skip(usize::try_from(cookie).unwrap_or(usize::MAX))
+        for (next, (inode, kind, name)) in
+            (1u64..).zip(&descriptor.listing).skip(usize::try_from(cookie).unwrap_or(usize::MAX))
         {
             if bytes.len() >= room {
                 break;
@@ -756,9 +703,7 @@ impl Call<'_> {
             _ => return Err(Errno::Invalid.into()),
         };
         descriptor.file()?;
-        let position = base
-            .checked_add_signed(delta.cast_signed())
-            .ok_or(Errno::Invalid)?;
+        let position = base.checked_add_signed(delta.cast_signed()).ok_or(Errno::Invalid)?;
         descriptor.position = position;
         Ok(self.put_u64(out, position)?)
     }
@@ -783,23 +728,10 @@ impl Call<'_> {
     }
 
     #[allow(clippy::too_many_arguments, reason = "the specification's")]
-    fn path_filestat_set_times(
-        &mut self,
-        fd: u32,
-        _: u32,
-        path: u32,
-        length: u32,
-        _: u64,
-        _: u64,
-        _: u32,
-    ) -> Answer {
+    fn path_filestat_set_times(&mut self, fd: u32, _: u32, path: u32, length: u32, _: u64, _: u64, _: u32) -> Answer {
         let path = self.text(path, length)?;
         let place = self.world.place(fd, &path)?;
-        if place.existing()?.writable() {
-            Ok(())
-        } else {
-            Err(Errno::ReadOnly.into())
-        }
+        if place.existing()?.writable() { Ok(()) } else { Err(Errno::ReadOnly.into()) }
     }
 
     /// There are no links.
@@ -850,17 +782,13 @@ impl Call<'_> {
             None => return Err(Errno::NoEntry.into()),
         };
         let file = match &node.kind {
-            Kind::Input { path, .. } => Some(
-                File::open(path)
-                    .map_err(|e| Stop::Halt(Halt::Host(format!("{}: {e}", path.display()))))?,
-            ),
+            Kind::Input { path, .. } => {
+                Some(File::open(path).map_err(|e| Stop::Halt(Halt::Host(format!("{}: {e}", path.display()))))?)
+            }
             _ => None,
         };
         let append = fd_flags & 1 != 0;
-        let descriptor = Descriptor {
-            append,
-            ..Descriptor::of(Open::Node(node, file), read, write)
-        };
+        let descriptor = Descriptor { append, ..Descriptor::of(Open::Node(node, file), read, write) };
         let fd = self.world.install(descriptor)?;
         Ok(self.put_u32(out, fd)?)
     }
@@ -876,15 +804,7 @@ impl Call<'_> {
         Ok(self.world.place(fd, &path)?.remove(true)?)
     }
 
-    fn path_rename(
-        &mut self,
-        fd: u32,
-        old: u32,
-        old_length: u32,
-        new_fd: u32,
-        new: u32,
-        new_length: u32,
-    ) -> Answer {
+    fn path_rename(&mut self, fd: u32, old: u32, old_length: u32, new_fd: u32, new: u32, new_length: u32) -> Answer {
         let (old, new) = (self.text(old, old_length)?, self.text(new, new_length)?);
         let from = self.world.place(fd, &old)?;
         let to = self.world.place(new_fd, &new)?;
@@ -916,14 +836,7 @@ impl Call<'_> {
                 known_clock(self.u32_at(offset(entry, 1, 16)?)?)?;
                 let timeout = self.u64_at(offset(entry, 1, 24)?)?;
                 let absolute = self.u32_at(offset(entry, 1, 40)?)? & 1 != 0;
-                (
-                    0,
-                    if absolute {
-                        timeout
-                    } else {
-                        now.saturating_add(timeout)
-                    },
-                )
+                (0, if absolute { timeout } else { now.saturating_add(timeout) })
             } else {
                 let fd = self.u32_at(offset(entry, 1, 16)?)?;
                 (self.world.get(fd).err().map_or(0, |e| e as u16), 0)
@@ -949,11 +862,7 @@ impl Call<'_> {
         Err(Errno::NotSupported.into())
     }
 
-    #[allow(
-        clippy::unused_self,
-        clippy::unnecessary_wraps,
-        reason = "one shape for all calls"
-    )]
+    #[allow(clippy::unused_self, clippy::unnecessary_wraps, reason = "one shape for all calls")]
     fn sched_yield(&mut self) -> Answer {
         Ok(())
     }
@@ -987,10 +896,7 @@ impl Call<'_> {
 
 /// Address of element `index` of an array of elements of `size` bytes.
 fn offset(base: u32, index: u32, size: u32) -> Result<u32, Errno> {
-    index
-        .checked_mul(size)
-        .and_then(|n| base.checked_add(n))
-        .ok_or(Errno::Fault)
+    index.checked_mul(size).and_then(|n| base.checked_add(n)).ok_or(Errno::Fault)
 }
 
 /// Length with the closing zero byte.
@@ -1000,9 +906,5 @@ fn string_length(string: &str) -> Result<u32, Errno> {
 
 /// Real, monotonic, process and thread time are one clock.
 fn known_clock(clock: u32) -> Result<(), Errno> {
-    if clock > 3 {
-        Err(Errno::Invalid)
-    } else {
-        Ok(())
-    }
+    if clock > 3 { Err(Errno::Invalid) } else { Ok(()) }
 }

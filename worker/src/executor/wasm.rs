@@ -8,10 +8,7 @@
 
 use super::files::{Node, Quota, export};
 use super::wasi::{Halt, HasWorld, World, link};
-use super::{
-    Cancel, Executor, ExitKind, Limit, LogSink, NoResult, Outcome, RunSpec, TrapKind, Usage,
-    preflight,
-};
+use super::{Cancel, Executor, ExitKind, Limit, LogSink, NoResult, Outcome, RunSpec, TrapKind, Usage, preflight};
 use sha2::{Digest, Sha256};
 use std::collections::VecDeque;
 use std::fs;
@@ -24,8 +21,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 use wasmtime::{
-    Config, Engine, InstancePre, Linker, Module, OutOfMemory, ResourceLimiter, Store, Trap,
-    UpdateDeadline, WasmFeatures,
+    Config, Engine, InstancePre, Linker, Module, OutOfMemory, ResourceLimiter, Store, Trap, UpdateDeadline,
+    WasmFeatures,
 };
 
 /// The major version of wasmtime that this is built with.
@@ -82,12 +79,7 @@ struct Limiter {
 }
 
 impl ResourceLimiter for Limiter {
-    fn memory_growing(
-        &mut self,
-        _: usize,
-        desired: usize,
-        maximum: Option<usize>,
-    ) -> wasmtime::Result<bool> {
+    fn memory_growing(&mut self, _: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         // The module's own maximum is checked here too, so that a failure after this is the machine's.
         let granted = desired <= self.max_memory && maximum.is_none_or(|max| desired <= max);
         self.hit |= desired > self.max_memory;
@@ -106,12 +98,7 @@ impl ResourceLimiter for Limiter {
         Err(Halt::HostMemory(text).into())
     }
 
-    fn table_growing(
-        &mut self,
-        _: usize,
-        desired: usize,
-        maximum: Option<usize>,
-    ) -> wasmtime::Result<bool> {
+    fn table_growing(&mut self, _: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         self.hit |= desired > TABLE_ENTRIES;
         Ok(desired <= TABLE_ENTRIES && maximum.is_none_or(|max| desired <= max))
     }
@@ -129,10 +116,7 @@ impl WasmExecutor {
     /// [`NoResult::Host`] when the compiler or the folder cannot be set up.
     pub fn new(cache_dir: Option<PathBuf>) -> Result<Self, NoResult> {
         if let Some(dir) = &cache_dir {
-            let made = fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(dir);
+            let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
             made.map_err(|e| NoResult::Host(format!("{}: {e}", dir.display())))?;
         }
         let engine = Engine::new(&config()).map_err(host)?;
@@ -149,25 +133,13 @@ impl WasmExecutor {
                 }
             })
             .map_err(|e| NoResult::Host(e.to_string()))?;
-        Ok(Self {
-            shared: Arc::new(Shared {
-                engine,
-                linker,
-                cache_dir,
-                kept: Mutex::default(),
-            }),
-        })
+        Ok(Self { shared: Arc::new(Shared { engine, linker, cache_dir, kept: Mutex::default() }) })
     }
 }
 
 #[async_trait::async_trait]
 impl Executor for WasmExecutor {
-    async fn run(
-        &self,
-        spec: RunSpec,
-        log: Arc<dyn LogSink>,
-        cancel: Cancel,
-    ) -> Result<Outcome, NoResult> {
+    async fn run(&self, spec: RunSpec, log: Arc<dyn LogSink>, cancel: Cancel) -> Result<Outcome, NoResult> {
         let cancel = cancel.child_token();
         let _cancelled_when_dropped = cancel.clone().drop_guard();
         let (send, receive) = tokio::sync::oneshot::channel();
@@ -180,9 +152,7 @@ impl Executor for WasmExecutor {
                 drop(send.send(shared.run(&spec, log, &cancel)));
             })
             .map_err(|e| NoResult::Host(e.to_string()))?;
-        receive
-            .await
-            .unwrap_or_else(|_| Err(NoResult::Host("the run's thread panicked".into())))
+        receive.await.unwrap_or_else(|_| Err(NoResult::Host("the run's thread panicked".into())))
     }
 }
 
@@ -195,10 +165,9 @@ fn config() -> Config {
         .relaxed_simd_deterministic(true)
         .max_wasm_stack(WASM_STACK)
         .wasm_features(!WasmFeatures::empty(), false)
-        .wasm_features(
-            WasmFeatures::WASM2 | WasmFeatures::EXTENDED_CONST | WasmFeatures::RELAXED_SIMD,
-            true,
-        );
+        .wasm_features(WasmFeatures::WASM2 | WasmFeatures::EXTENDED_CONST | WasmFeatures::RELAXED_SIMD, true)
+        // Without it `externref` has no meaning, and nothing that is collected can exist.
+        .wasm_features(WasmFeatures::GC_TYPES, false);
     config
 }
 
@@ -207,12 +176,7 @@ fn host(error: wasmtime::Error) -> NoResult {
 }
 
 impl Shared {
-    fn run(
-        &self,
-        spec: &RunSpec,
-        log: Arc<dyn LogSink>,
-        cancel: &Cancel,
-    ) -> Result<Outcome, NoResult> {
+    fn run(&self, spec: &RunSpec, log: Arc<dyn LogSink>, cancel: &Cancel) -> Result<Outcome, NoResult> {
         let started = Instant::now();
         let pre = self.prepare(&spec.program)?;
         let compile = started.elapsed();
@@ -224,21 +188,9 @@ impl Shared {
         let input = Node::input(&spec.input_dir, &quota)?;
         let output = Node::out(&quota);
         let (args, env) = words(spec)?;
-        let world = World::new(
-            args,
-            env,
-            input,
-            Rc::clone(&output),
-            spec.seed,
-            log,
-            spec.limits.log_bytes,
-        );
+        let world = World::new(args, env, input, Rc::clone(&output), spec.seed, log, spec.limits.log_bytes);
         let max_memory = usize::try_from(spec.limits.memory_bytes).unwrap_or(usize::MAX);
-        let limiter = Limiter {
-            max_memory,
-            peak: 0,
-            hit: false,
-        };
+        let limiter = Limiter { max_memory, peak: 0, hit: false };
 
         let mut store = Store::new(&self.engine, State { world, limiter });
         store.limiter(|state| &mut state.limiter);
@@ -262,11 +214,7 @@ impl Shared {
             Ok(()) => ExitKind::Exit(0),
             Err(error) => end(&error, spec, &store.data().limiter)?,
         };
-        let left = if exit == ExitKind::OutOfFuel {
-            0
-        } else {
-            store.get_fuel().map_err(host)?
-        };
+        let left = if exit == ExitKind::OutOfFuel { 0 } else { store.get_fuel().map_err(host)? };
         let State { world, limiter } = store.into_data();
         let mut usage = Usage {
             fuel: spec.limits.fuel - left,
@@ -293,54 +241,41 @@ impl Shared {
         drop(world);
         usage.output_bytes = quota.bytes.get();
         usage.output_files = quota.nodes.get();
-        export(&output, &spec.output_dir)
-            .map_err(|e| NoResult::Host(format!("{}: {e}", spec.output_dir.display())))?;
+        export(&output, &spec.output_dir).map_err(|e| NoResult::Host(format!("{}: {e}", spec.output_dir.display())))?;
         Ok(Outcome { exit, usage })
     }
 
     /// The compiled and linked program.
     fn prepare(&self, program: &Path) -> Result<InstancePre<State>, NoResult> {
         let module = self.module(program)?;
-        let start = module
-            .get_export("_start")
-            .and_then(|export| export.func().cloned());
+        let start = module.get_export("_start").and_then(|export| export.func().cloned());
         if !start.is_some_and(|f| f.params().len() == 0 && f.results().len() == 0) {
             return Err(NoResult::InvalidModule(
                 "no function _start without arguments and results: not a command".into(),
             ));
         }
-        self.linker
-            .instantiate_pre(&module)
-            .map_err(|e| NoResult::InvalidModule(format!("{e:#}")))
+        self.linker.instantiate_pre(&module).map_err(|e| NoResult::InvalidModule(format!("{e:#}")))
     }
 
     fn module(&self, program: &Path) -> Result<Module, NoResult> {
         let fail = |e: std::io::Error| NoResult::Host(format!("{}: {e}", program.display()));
         let mut bytes = Vec::new();
         let file = fs::File::open(program).map_err(fail)?;
-        file.take(preflight::MODULE_BYTES + 1)
-            .read_to_end(&mut bytes)
-            .map_err(fail)?;
+        file.take(preflight::MODULE_BYTES + 1).read_to_end(&mut bytes).map_err(fail)?;
         if bytes.len() as u64 > preflight::MODULE_BYTES {
-            return Err(NoResult::InvalidModule(format!(
-                "more than {} bytes",
-                preflight::MODULE_BYTES
-            )));
+            return Err(NoResult::InvalidModule(format!("more than {} bytes", preflight::MODULE_BYTES)));
         }
         let hash: ModuleHash = Sha256::digest(&bytes).into();
         if let Some(module) = self.kept(&hash) {
             return Ok(module);
         }
-        let file = self
-            .cache_dir
-            .as_ref()
-            .map(|dir| dir.join(self.cache_name(&hash)));
+        let file = self.cache_dir.as_ref().map(|dir| dir.join(self.cache_name(&hash)));
         let module = match file.as_deref().and_then(|file| self.load(file)) {
             Some(module) => module,
             None => {
                 preflight::check(&bytes)?;
-                let module = Module::from_binary(&self.engine, &bytes)
-                    .map_err(|e| NoResult::InvalidModule(format!("{e:#}")))?;
+                let module =
+                    Module::from_binary(&self.engine, &bytes).map_err(|e| NoResult::InvalidModule(format!("{e:#}")))?;
                 if let Some(file) = &file {
                     // A cache that cannot be written costs time at the next start and nothing else.
                     if let Err(error) = save(file, &module) {
@@ -368,9 +303,7 @@ impl Shared {
 
     fn cache_name(&self, hash: &ModuleHash) -> String {
         let mut settings = DefaultHasher::new();
-        self.engine
-            .precompile_compatibility_hash()
-            .hash(&mut settings);
+        self.engine.precompile_compatibility_hash().hash(&mut settings);
         format!("{}-{:016x}.cwasm", hex::encode(hash), settings.finish())
     }
 
@@ -401,21 +334,11 @@ fn save(file: &Path, module: &Module) -> anyhow::Result<()> {
 /// Arguments and environment as the program gets them.
 fn words(spec: &RunSpec) -> Result<(Vec<String>, Vec<String>), NoResult> {
     let bad = |text: &str| Err(NoResult::InvalidSpec(text.into()));
-    if spec
-        .env
-        .iter()
-        .any(|(name, _)| name.is_empty() || name.contains('='))
-    {
+    if spec.env.iter().any(|(name, _)| name.is_empty() || name.contains('=')) {
         return bad("a variable's name is empty or has an equals sign");
     }
-    let args: Vec<String> = std::iter::once("job".to_owned())
-        .chain(spec.args.iter().cloned())
-        .collect();
-    let env: Vec<String> = spec
-        .env
-        .iter()
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
+    let args: Vec<String> = std::iter::once("job".to_owned()).chain(spec.args.iter().cloned()).collect();
+    let env: Vec<String> = spec.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let all = || args.iter().chain(&env);
     if all().any(|word| word.contains('\0')) {
         return bad("an argument or variable has a zero byte");
@@ -428,9 +351,7 @@ fn words(spec: &RunSpec) -> Result<(Vec<String>, Vec<String>), NoResult> {
 
 fn execute(store: &mut Store<State>, pre: &InstancePre<State>) -> wasmtime::Result<()> {
     let instance = pre.instantiate(&mut *store)?;
-    instance
-        .get_typed_func::<(), ()>(&mut *store, "_start")?
-        .call(store, ())
+    instance.get_typed_func::<(), ()>(&mut *store, "_start")?.call(store, ())
 }
 
 /// What an error of the engine says about the run.

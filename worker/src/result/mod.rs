@@ -72,22 +72,13 @@ impl<'a> OutputHasher<'a> {
         let mut offset = 0;
         loop {
             chunk.clear();
-            content
-                .by_ref()
-                .take(CHUNK_BYTES as u64)
-                .read_to_end(&mut chunk)?;
+            content.by_ref().take(CHUNK_BYTES as u64).read_to_end(&mut chunk)?;
             if chunk.is_empty() && offset > 0 {
                 return Ok(());
             }
-            let Binding {
-                provider,
-                job,
-                attempt,
-                ..
-            } = self.binding;
+            let Binding { provider, job, attempt, .. } = self.binding;
             self.root.push(chunk_leaf(path, offset, &chunk));
-            self.possession
-                .push(possession_leaf(provider, job, attempt, self.chunks, &chunk));
+            self.possession.push(possession_leaf(provider, job, attempt, self.chunks, &chunk));
             self.chunks += 1;
             self.bytes += chunk.len() as u64;
             offset += chunk.len() as u64;
@@ -122,22 +113,15 @@ pub fn hash_output(folder: &Path, binding: Binding<'_>) -> io::Result<OutputHash
 
 /// The files below a folder in ascending order of the bytes of their relative paths.
 fn list(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
-    let bad = |path: &Path, text: &str| {
-        io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("{}: {text}", path.display()),
-        )
-    };
+    let bad =
+        |path: &Path, text: &str| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {text}", path.display()));
     let mut files = Vec::new();
     let mut rest = vec![(String::new(), folder.to_owned())];
     while let Some((prefix, folder)) = rest.pop() {
         for entry in fs::read_dir(&folder)? {
             let entry = entry?;
             let at = entry.path();
-            let name = entry
-                .file_name()
-                .into_string()
-                .map_err(|_| bad(&at, "not UTF-8"))?;
+            let name = entry.file_name().into_string().map_err(|_| bad(&at, "not UTF-8"))?;
             let path = format!("{prefix}{name}");
             let kind = entry.file_type()?;
             if kind.is_dir() {
@@ -163,11 +147,7 @@ pub fn exit_parts(exit: ExitKind) -> (proto::ExitKind, u32) {
 }
 
 /// A manifest of a run: its usage, its log, and facts about this machine.
-pub fn manifest<'a>(
-    outcome: &Outcome,
-    log_root: Hash,
-    environment: Vec<(&'a str, &'a str)>,
-) -> Manifest<'a> {
+pub fn manifest<'a>(outcome: &Outcome, log_root: Hash, environment: Vec<(&'a str, &'a str)>) -> Manifest<'a> {
     let usage = &outcome.usage;
     Manifest {
         environment,
@@ -232,12 +212,7 @@ mod tests {
     use super::*;
     use gantry_proto::digest::merkle_root_rfc6962;
 
-    const MINE: Binding<'static> = Binding {
-        chain_id: "gantry-1",
-        job: 5,
-        attempt: 1,
-        provider: 3,
-    };
+    const MINE: Binding<'static> = Binding { chain_id: "gantry-1", job: 5, attempt: 1, provider: 3 };
 
     fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
@@ -252,12 +227,7 @@ mod tests {
     /// The data of a leaf as the documentation of the digests gives it.
     fn leaf(path: &str, offset: u64, bytes: &[u8]) -> Vec<u8> {
         let field = |b: &[u8]| [&(b.len() as u64).to_be_bytes(), b].concat();
-        [
-            field(path.as_bytes()),
-            field(&offset.to_be_bytes()),
-            field(bytes),
-        ]
-        .concat()
+        [field(path.as_bytes()), field(&offset.to_be_bytes()), field(bytes)].concat()
     }
 
     #[test]
@@ -289,11 +259,7 @@ mod tests {
             &[("a", b"one")],
             &[],
         ] {
-            assert_ne!(
-                hash_output(folder(other).path(), MINE).unwrap().root,
-                base.root,
-                "{other:?}"
-            );
+            assert_ne!(hash_output(folder(other).path(), MINE).unwrap().root, base.root, "{other:?}");
         }
     }
 
@@ -301,14 +267,7 @@ mod tests {
     fn possession_differs_by_provider_and_the_root_does_not() {
         let dir = folder(&[("a", b"one")]);
         let mine = hash_output(dir.path(), MINE).unwrap();
-        let theirs = hash_output(
-            dir.path(),
-            Binding {
-                provider: 4,
-                ..MINE
-            },
-        )
-        .unwrap();
+        let theirs = hash_output(dir.path(), Binding { provider: 4, ..MINE }).unwrap();
         assert_eq!(mine.root, theirs.root);
         assert_ne!(mine.possession_root, theirs.possession_root);
     }
@@ -321,21 +280,14 @@ mod tests {
         assert!(hasher.file("b", &b""[..]).is_err());
         let dir = folder(&[("a", b"one")]);
         std::os::unix::fs::symlink("a", dir.path().join("link")).unwrap();
-        assert_eq!(
-            hash_output(dir.path(), MINE).unwrap_err().kind(),
-            io::ErrorKind::InvalidData
-        );
+        assert_eq!(hash_output(dir.path(), MINE).unwrap_err().kind(), io::ErrorKind::InvalidData);
     }
 
     #[test]
     fn what_is_revealed_opens_the_commitment() {
         let output = hash_output(folder(&[("a", b"one")]).path(), MINE).unwrap();
-        let manifest = Manifest {
-            fuel: 1,
-            ..Manifest::default()
-        };
-        let Sealed { commitment, reveal } =
-            seal(MINE, ExitKind::Exit(0), "bafy", &output, &manifest, [9; 32]);
+        let manifest = Manifest { fuel: 1, ..Manifest::default() };
+        let Sealed { commitment, reveal } = seal(MINE, ExitKind::Exit(0), "bafy", &output, &manifest, [9; 32]);
         let hash = |bytes: &[u8]| Hash::try_from(bytes).unwrap();
         let opened = Commitment {
             chain_id: "gantry-1",
@@ -354,13 +306,6 @@ mod tests {
         };
         assert_eq!(opened.hash(), commitment);
         // Another provider that copies the commitment cannot open it.
-        assert_ne!(
-            Commitment {
-                provider: 4,
-                ..opened
-            }
-            .hash(),
-            commitment
-        );
+        assert_ne!(Commitment { provider: 4, ..opened }.hash(), commitment);
     }
 }
