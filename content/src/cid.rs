@@ -56,10 +56,7 @@ impl Cid {
     /// The CID of `block`.
     pub fn of(codec: Codec, block: &[u8]) -> Self {
         let hash = Code::Sha2_256.digest(block);
-        Self {
-            codec,
-            digest: hash.digest().try_into().expect("sha2-256 gives 32 bytes"),
-        }
+        Self { codec, digest: hash.digest().try_into().expect("sha2-256 gives 32 bytes") }
     }
 
     /// What the block is.
@@ -120,10 +117,8 @@ impl FromStr for Cid {
         if text.len() > 128 {
             return Err(CidError::Malformed(format!("{} characters", text.len())));
         }
-        let parsed =
-            cid::Cid::try_from(text).map_err(|e| CidError::Malformed(format!("{text:?}: {e}")))?;
-        let own = Self::from_bytes(&parsed.to_bytes())
-            .map_err(|_| CidError::Unsupported(text.to_owned()))?;
+        let parsed = cid::Cid::try_from(text).map_err(|e| CidError::Malformed(format!("{text:?}: {e}")))?;
+        let own = Self::from_bytes(&parsed.to_bytes()).map_err(|_| CidError::Unsupported(text.to_owned()))?;
         // One text per CID: other bases and upper case are refused, so that texts compare as CIDs do.
         if own.to_string() != text {
             return Err(CidError::Unsupported(text.to_owned()));
@@ -148,23 +143,14 @@ mod tests {
     #[test]
     fn other_kinds_are_refused() {
         let good = Cid::of(Codec::Raw, b"").to_string();
-        assert!(
-            matches!(
-                good.to_uppercase().parse::<Cid>(),
-                Err(CidError::Unsupported(_))
-            ),
-            "one text per CID"
-        );
+        assert!(matches!(good.to_uppercase().parse::<Cid>(), Err(CidError::Unsupported(_))), "one text per CID");
         for bad in [
-            "QmUNLLsPACCz1vLxQVkXqqLX5R1X345qqfHbsf67hvA3Nn", // CIDv0
-            "bafyaabakaieac",                                 // identity hash
+            "QmUNLLsPACCz1vLxQVkXqqLX5R1X345qqfHbsf67hvA3Nn",                // CIDv0
+            "bafyaabakaieac",                                                // identity hash
             "bagaaierasords4njcts6vs7qvdjfcvgnume4hqohf65zsfguprqphs3icwea", // dag-json
-            "zb2rhhFAEMepUBbGyP1k8tGfz7BSciKXP6GHuUeUsJBaK6cqG", // base58
+            "zb2rhhFAEMepUBbGyP1k8tGfz7BSciKXP6GHuUeUsJBaK6cqG",             // base58
         ] {
-            assert!(
-                matches!(bad.parse::<Cid>(), Err(CidError::Unsupported(_))),
-                "{bad}"
-            );
+            assert!(matches!(bad.parse::<Cid>(), Err(CidError::Unsupported(_))), "{bad}");
         }
         for bad in ["", "b", "hello", &good[..20], &"b".repeat(4096)] {
             assert!(bad.parse::<Cid>().is_err(), "{bad}");

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::StreamExt as _;
 use gantry_proto::gantry::content::v1::blocks_client::BlocksClient;
 use gantry_proto::gantry::content::v1::{
     BlockPart, GetBlocksRequest, HasRequest, PutBlocksHeader, PutBlocksRequest, StatRequest,
@@ -48,10 +48,7 @@ pub struct Source {
 impl Source {
     /// A source that needs no token.
     pub fn new(endpoint: impl Into<String>) -> Self {
-        Self {
-            endpoint: endpoint.into(),
-            metadata: MetadataMap::new(),
-        }
+        Self { endpoint: endpoint.into(), metadata: MetadataMap::new() }
     }
 }
 
@@ -82,7 +79,7 @@ impl Default for TransferOptions {
     }
 }
 
-/// How far a transfer is, in distinct blocks of the DAG.
+/// How far a transfer is, in distinct blocks of the DAG. `bytes` goes back when a source fails within a block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
     /// Bytes transferred.
@@ -154,13 +151,7 @@ impl fmt::Display for AllTried<'_> {
             return f.write_str("no sources given");
         }
         for (n, tried) in self.0.iter().enumerate() {
-            write!(
-                f,
-                "{}{}: {}",
-                if n == 0 { "" } else { "; " },
-                tried.endpoint,
-                tried.why
-            )?;
+            write!(f, "{}{}: {}", if n == 0 { "" } else { "; " }, tried.endpoint, tried.why)?;
         }
         Ok(())
     }
@@ -226,20 +217,18 @@ pub enum PushError {
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match spawn_blocking(work).await {
         Ok(value) => value,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime is shutting down: nobody will poll again.
+            Err(_) => std::future::pending().await,
+        },
     }
 }
 
-async fn connect(
-    source: &Source,
-    options: &TransferOptions,
-) -> Result<BlocksClient<Channel>, SourceError> {
+async fn connect(source: &Source, options: &TransferOptions) -> Result<BlocksClient<Channel>, SourceError> {
     let unreachable = |e: &dyn std::error::Error| {
         // The outer error only says "transport error".
-        SourceError::Unreachable(
-            e.source()
-                .map_or_else(|| e.to_string(), ToString::to_string),
-        )
+        SourceError::Unreachable(e.source().map_or_else(|| e.to_string(), ToString::to_string))
     };
     let endpoint = Endpoint::from_shared(source.endpoint.clone()).map_err(|e| unreachable(&e))?;
     let endpoint = endpoint
@@ -249,9 +238,8 @@ async fn connect(
         .tcp_nodelay(true);
     // The connector's own limit covers TCP alone; a peer may also accept and then say nothing.
     let channel = timeout(options.connect, endpoint.connect()).await;
-    let channel = channel
-        .map_err(|_| SourceError::Unreachable("no answer".to_owned()))?
-        .map_err(|e| unreachable(&e))?;
+    let channel =
+        channel.map_err(|_| SourceError::Unreachable("no answer".to_owned()))?.map_err(|e| unreachable(&e))?;
     Ok(BlocksClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES))
 }
 
@@ -284,49 +272,33 @@ pub async fn fetch(
     while !level.is_empty() {
         let limits = options.limits;
         if depth > limits.max_depth {
-            return Err(FetchError::TooDeep {
-                limit: limits.max_depth,
-            });
-        }
-        if seen.len() as u64 > limits.max_blocks {
-            return Err(FetchError::TooManyBlocks {
-                limit: limits.max_blocks,
-            });
+            return Err(FetchError::TooDeep { limit: limits.max_depth });
         }
         let missing = fetch.take_present(&level).await?;
         fetch.get_all(missing, &mut sources).await?;
-        let nodes: Vec<Cid> = level
-            .into_iter()
-            .filter(|c| c.codec() == Codec::DagPb)
-            .collect();
+        let nodes: Vec<Cid> = level.into_iter().filter(|c| c.codec() == Codec::DagPb).collect();
         level = Vec::new();
         for cid in nodes {
             let node = fetch.node(cid).await?;
             if depth == 0 {
-                fetch.update(|p| {
-                    p.bytes_declared = Some(declared(&node, p.bytes + p.bytes_present))
-                });
+                fetch.update(|p| p.bytes_declared = Some(declared(&node, p.bytes + p.bytes_present)));
             }
             level.extend(node.links().filter(|c| seen.insert(*c)));
+            // After every node: a level may name far more blocks than memory has room for.
+            if seen.len() as u64 > limits.max_blocks {
+                return Err(FetchError::TooManyBlocks { limit: limits.max_blocks });
+            }
         }
         depth += 1;
     }
     let progress = fetch.update(|p| p.bytes_declared = Some(p.bytes + p.bytes_present));
-    Ok(Fetched {
-        progress,
-        lease: fetch.lease,
-    })
+    Ok(Fetched { progress, lease: fetch.lease })
 }
 
 fn declared(root: &Node, own: u64) -> u64 {
     match root {
-        Node::File(file) => file
-            .parts
-            .iter()
-            .fold(own, |sum, p| sum.saturating_add(p.tsize)),
-        Node::Directory(entries) => entries
-            .iter()
-            .fold(own, |sum, e| sum.saturating_add(e.tsize)),
+        Node::File(file) => file.parts.iter().fold(own, |sum, p| sum.saturating_add(p.tsize)),
+        Node::Directory(entries) => entries.iter().fold(own, |sum, e| sum.saturating_add(e.tsize)),
     }
 }
 
@@ -341,12 +313,7 @@ struct Asked<'a> {
 
 impl<'a> Asked<'a> {
     fn new(source: &'a Source) -> Self {
-        Self {
-            source,
-            client: None,
-            failed: None,
-            lacks: HashSet::new(),
-        }
+        Self { source, client: None, failed: None, lacks: HashSet::new() }
     }
 }
 
@@ -370,41 +337,12 @@ impl From<PartError> for Stop {
     }
 }
 
-/// Blocks of one request that are counted as progress but not stored yet. Dropping it, with its request, takes them off
-/// the count again.
-struct Unstored<'a> {
-    fetch: &'a Fetch<'a>,
+/// Blocks of one request that are counted as progress but not stored yet.
+#[derive(Default)]
+struct Unstored {
     blocks: Vec<Block>,
     /// Of the blocks, and of the parts of the next one.
     bytes: u64,
-}
-
-impl Drop for Unstored<'_> {
-    fn drop(&mut self) {
-        if self.bytes > 0 || !self.blocks.is_empty() {
-            self.fetch.update(|p| {
-                p.bytes -= self.bytes;
-                p.blocks -= self.blocks.len() as u64;
-            });
-        }
-    }
-}
-
-impl Unstored<'_> {
-    /// Stores the complete blocks; no part of another may be waiting.
-    async fn store(&mut self) -> Result<(), Stop> {
-        let (lease, blocks) = (Arc::clone(&self.fetch.lease), self.blocks.clone());
-        blocking(move || lease.put(&blocks))
-            .await
-            .map_err(|e| Stop::Fetch(e.into()))?;
-        self.bytes -= self
-            .blocks
-            .iter()
-            .map(|b| b.bytes().len() as u64)
-            .sum::<u64>();
-        self.blocks.clear();
-        Ok(())
-    }
 }
 
 /// One fetch at work.
@@ -428,15 +366,8 @@ impl Fetch<'_> {
 
     fn check_size(&self, progress: &Progress, more: u64) -> Result<(), FetchError> {
         let limit = self.options.limits.max_bytes;
-        let total = progress
-            .bytes
-            .saturating_add(progress.bytes_present)
-            .saturating_add(more);
-        if total > limit {
-            Err(FetchError::TooLarge { limit })
-        } else {
-            Ok(())
-        }
+        let total = progress.bytes.saturating_add(progress.bytes_present).saturating_add(more);
+        if total > limit { Err(FetchError::TooLarge { limit }) } else { Ok(()) }
     }
 
     /// Counts what is here already; gives the rest.
@@ -476,30 +407,15 @@ impl Fetch<'_> {
     }
 
     /// Gets every one of these blocks, from whichever source has it.
-    async fn get_all(
-        &self,
-        mut missing: Vec<Cid>,
-        sources: &mut [Asked<'_>],
-    ) -> Result<(), FetchError> {
+    async fn get_all(&self, mut missing: Vec<Cid>, sources: &mut [Asked<'_>]) -> Result<(), FetchError> {
         while let Some(first) = missing.first() {
-            let useful =
-                |s: &Asked<'_>| s.failed.is_none() && missing.iter().any(|c| !s.lacks.contains(c));
+            let useful = |s: &Asked<'_>| s.failed.is_none() && missing.iter().any(|c| !s.lacks.contains(c));
             let Some(asked) = sources.iter_mut().find(|s| useful(s)) else {
                 let why = |s: &Asked<'_>| s.failed.clone().unwrap_or(SourceError::NotFound);
-                let tried = sources.iter().map(|s| Tried {
-                    endpoint: s.source.endpoint.clone(),
-                    why: why(s),
-                });
-                return Err(FetchError::NotFound {
-                    cid: *first,
-                    tried: tried.collect(),
-                });
+                let tried = sources.iter().map(|s| Tried { endpoint: s.source.endpoint.clone(), why: why(s) });
+                return Err(FetchError::NotFound { cid: *first, tried: tried.collect() });
             };
-            let wanted = missing
-                .iter()
-                .copied()
-                .filter(|c| !asked.lacks.contains(c))
-                .collect();
+            let wanted = missing.iter().copied().filter(|c| !asked.lacks.contains(c)).collect();
             match self.get_from(asked, wanted).await {
                 Ok(()) => {}
                 Err(Stop::Source(why)) => {
@@ -517,22 +433,31 @@ impl Fetch<'_> {
     async fn get_from(&self, asked: &mut Asked<'_>, wanted: Vec<Cid>) -> Result<(), Stop> {
         let client = match &asked.client {
             Some(client) => client.clone(),
-            None => asked
-                .client
-                .insert(connect(asked.source, self.options).await?)
-                .clone(),
+            None => asked.client.insert(connect(asked.source, self.options).await?).clone(),
         };
         let source = asked.source;
-        let batches = wanted
-            .chunks(self.options.batch.max(1))
-            .map(<[Cid]>::to_vec);
-        let requests = futures::stream::iter(batches)
-            .map(|batch| self.get_batch(client.clone(), source, batch));
+        // After a failure no request begins, but those under way end by themselves: what they bring is stored.
+        let failure: Mutex<Option<Stop>> = Mutex::default();
+        let failed = || failure.lock().unwrap_or_else(PoisonError::into_inner);
+        let batches = wanted.chunks(self.options.batch.max(1)).map(<[Cid]>::to_vec);
+        let requests = futures::stream::iter(batches).map(async |batch| {
+            if failed().is_some() {
+                return Vec::new();
+            }
+            self.get_batch(client.clone(), source, batch).await.unwrap_or_else(|stop| {
+                failed().get_or_insert(stop);
+                Vec::new()
+            })
+        });
         let mut answers = requests.buffer_unordered(self.options.requests.max(1));
-        while let Some(lacking) = answers.try_next().await? {
+        while let Some(lacking) = answers.next().await {
             asked.lacks.extend(lacking);
         }
-        Ok(())
+        drop(answers);
+        match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(stop) => Err(stop),
+            None => Ok(()),
+        }
     }
 
     /// One request. Gives the CIDs that the source lacks.
@@ -542,15 +467,21 @@ impl Fetch<'_> {
         source: &Source,
         batch: Vec<Cid>,
     ) -> Result<Vec<Cid>, Stop> {
-        let mut unstored = Unstored {
-            fetch: self,
-            blocks: Vec::new(),
-            bytes: 0,
-        };
+        let mut unstored = Unstored::default();
         let result = self.receive(client, source, batch, &mut unstored).await;
-        // What came before a failure is good, and need not come again.
-        unstored.store().await?;
+        // What came before a failure is good, and need not come again; of the block that broke off nothing stays.
+        self.store(&mut unstored).await?;
+        if unstored.bytes > 0 {
+            self.update(|p| p.bytes -= unstored.bytes);
+        }
         result
+    }
+
+    async fn store(&self, unstored: &mut Unstored) -> Result<(), Stop> {
+        let blocks = std::mem::take(&mut unstored.blocks);
+        unstored.bytes -= blocks.iter().map(|b| b.bytes().len() as u64).sum::<u64>();
+        let lease = Arc::clone(&self.lease);
+        blocking(move || lease.put(&blocks)).await.map_err(|e| Stop::Fetch(e.into()))
     }
 
     async fn receive(
@@ -558,27 +489,20 @@ impl Fetch<'_> {
         mut client: BlocksClient<Channel>,
         source: &Source,
         batch: Vec<Cid>,
-        unstored: &mut Unstored<'_>,
+        unstored: &mut Unstored,
     ) -> Result<Vec<Cid>, Stop> {
         let stall = self.options.stall;
         let stalled = |_| SourceError::Stalled(stall);
         let cids = batch.iter().map(|c| c.to_bytes().to_vec()).collect();
         let call = client.get_blocks(request(source, GetBlocksRequest { cids }));
-        let mut stream = timeout(stall, call)
-            .await
-            .map_err(stalled)?
-            .map_err(SourceError::from)?
-            .into_inner();
+        let mut stream = timeout(stall, call).await.map_err(stalled)?.map_err(SourceError::from)?.into_inner();
 
         let (mut assembly, mut lacking) = (Assembly::default(), Vec::new());
         let (mut deadline, mut since) = (Instant::now() + stall, 0);
         let mut batch = batch.into_iter();
         let mut current = None;
         loop {
-            let next = timeout_at(deadline, stream.message())
-                .await
-                .map_err(stalled)?
-                .map_err(SourceError::from)?;
+            let next = timeout_at(deadline, stream.message()).await.map_err(stalled)?.map_err(SourceError::from)?;
             let Some(part) = next else { break };
             // Answers come in the order asked.
             let wanted = match current.take().or_else(|| batch.next()) {
@@ -596,14 +520,8 @@ impl Fetch<'_> {
             let (size, bytes) = (part.size, part.data.len() as u64);
             // Before the block is taken: with what others have counted, no block that completes passes the limit.
             let now = *self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-            self.check_size(&now, size.saturating_sub(part.offset).into())
-                .map_err(Stop::Fetch)?;
-            let part = BlockPart {
-                cid: part.cid,
-                size,
-                offset: part.offset,
-                data: part.data,
-            };
+            self.check_size(&now, size.saturating_sub(part.offset).into()).map_err(Stop::Fetch)?;
+            let part = BlockPart { cid: part.cid, size, offset: part.offset, data: part.data };
             let complete = assembly.push(part)?;
             unstored.bytes += bytes;
             since += bytes;
@@ -617,7 +535,7 @@ impl Fetch<'_> {
             }
             unstored.blocks.extend(complete);
             if current.is_none() && unstored.bytes >= BATCH_BYTES {
-                unstored.store().await?;
+                self.store(unstored).await?;
                 deadline = Instant::now() + stall;
             }
         }
@@ -650,20 +568,13 @@ pub async fn push(
     };
     let mut client = connect(target, options).await?;
     let total = cids.iter().map(|(_, size)| u64::from(*size)).sum::<u64>();
-    let mut progress = Progress {
-        bytes_declared: Some(total),
-        ..Progress::default()
-    };
+    let mut progress = Progress { bytes_declared: Some(total), ..Progress::default() };
 
     for round in 0..PUSH_ROUNDS {
         // Asked anew each time: an answer names some missing blocks only, and more may lie below them.
         let missing = ask_missing(&mut client, target, options, &cids).await?;
         if round == 0 {
-            progress.bytes_present = total
-                - missing
-                    .iter()
-                    .map(|(_, size)| u64::from(*size))
-                    .sum::<u64>();
+            progress.bytes_present = total - missing.iter().map(|(_, size)| u64::from(*size)).sum::<u64>();
             progress.blocks_present = (cids.len() - missing.len()) as u64;
             report(progress);
         }
@@ -692,32 +603,16 @@ async fn ask_missing(
     cids: &[(Cid, u32)],
 ) -> Result<Vec<(Cid, u32)>, SourceError> {
     let stalled = |_| SourceError::Stalled(options.stall);
-    let stat = timeout(options.stall, client.stat(request(target, StatRequest {})))
-        .await
-        .map_err(stalled)??;
+    let stat = timeout(options.stall, client.stat(request(target, StatRequest {}))).await.map_err(stalled)??;
     let at_once = (stat.into_inner().max_cids as usize).clamp(1, 4096);
     let mut missing = Vec::new();
     for some in cids.chunks(at_once) {
-        let ask = HasRequest {
-            cids: some
-                .iter()
-                .map(|(cid, _)| cid.to_bytes().to_vec())
-                .collect(),
-        };
-        let has = timeout(options.stall, client.has(request(target, ask)))
-            .await
-            .map_err(stalled)??
-            .into_inner()
-            .has;
+        let ask = HasRequest { cids: some.iter().map(|(cid, _)| cid.to_bytes().to_vec()).collect() };
+        let has = timeout(options.stall, client.has(request(target, ask))).await.map_err(stalled)??.into_inner().has;
         if has.len() != some.len() {
             return Err(PartError::Protocol("answered for another number of blocks").into());
         }
-        missing.extend(
-            some.iter()
-                .zip(has)
-                .filter(|(_, has)| !has)
-                .map(|(cid, _)| *cid),
-        );
+        missing.extend(some.iter().zip(has).filter(|(_, has)| !has).map(|(cid, _)| *cid));
     }
     Ok(missing)
 }
@@ -765,25 +660,14 @@ async fn feed(
     messages: mpsc::Sender<PutBlocksRequest>,
     sent: mpsc::Sender<Result<Sent, ContentError>>,
 ) {
-    let header = Message::Header(PutBlocksHeader {
-        root: root.to_bytes().to_vec(),
-    });
-    if messages
-        .send(PutBlocksRequest {
-            message: Some(header),
-        })
-        .await
-        .is_err()
-    {
+    let header = Message::Header(PutBlocksHeader { root: root.to_bytes().to_vec() });
+    if messages.send(PutBlocksRequest { message: Some(header) }).await.is_err() {
         return;
     }
     for cid in cids {
         let store = store.clone();
         let block = blocking(move || store.get(&cid)).await;
-        let block = match block
-            .map_err(ContentError::from)
-            .and_then(|b| b.ok_or(ContentError::Missing(cid)))
-        {
+        let block = match block.map_err(ContentError::from).and_then(|b| b.ok_or(ContentError::Missing(cid))) {
             Ok(block) => block,
             Err(error) => {
                 let _ = sent.send(Err(error)).await;
@@ -792,13 +676,8 @@ async fn feed(
         };
         for part in split(cid, block) {
             let bytes = part.data.len() as u64;
-            let step = Sent {
-                bytes,
-                ends_block: u64::from(part.offset) + bytes == u64::from(part.size),
-            };
-            let message = PutBlocksRequest {
-                message: Some(Message::Part(part)),
-            };
+            let step = Sent { bytes, ends_block: u64::from(part.offset) + bytes == u64::from(part.size) };
+            let message = PutBlocksRequest { message: Some(Message::Part(part)) };
             if messages.send(message).await.is_err() || sent.send(Ok(step)).await.is_err() {
                 return;
             }

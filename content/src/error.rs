@@ -13,9 +13,7 @@ pub enum StoreError {
     #[error("block store {0} is in use by another process")]
     Locked(PathBuf),
     /// The block would not fit, even after garbage collection.
-    #[error(
-        "block store is full: {used} of {quota} bytes used and pinned or in use, {need} more needed"
-    )]
+    #[error("block store is full: {used} of {quota} bytes used and pinned or in use, {need} more needed")]
     QuotaExceeded {
         /// Bytes stored.
         used: u64,

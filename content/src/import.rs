@@ -28,10 +28,7 @@ pub struct Profile {
 
 impl Profile {
     /// `unixfs-v1-2025` of IPIP-499, the balanced layout with raw leaves: 1 MiB chunks, 1,024 links.
-    pub const PINNED: Self = Self {
-        chunk_bytes: 1 << 20,
-        max_links: 1024,
-    };
+    pub const PINNED: Self = Self { chunk_bytes: 1 << 20, max_links: 1024 };
 }
 
 /// What an import may take in.
@@ -48,11 +45,7 @@ pub struct TreeLimits {
 impl Default for TreeLimits {
     /// 16 GiB in 100,000 entries, 64 directories deep.
     fn default() -> Self {
-        Self {
-            max_bytes: 16 << 30,
-            max_entries: 100_000,
-            max_depth: 64,
-        }
+        Self { max_bytes: 16 << 30, max_entries: 100_000, max_depth: 64 }
     }
 }
 
@@ -71,73 +64,38 @@ pub struct Imported {
 
 /// Imports the file or directory at `path`. Symlinks and special files are refused, wherever they are; hidden files are
 /// files like others; modes and times are not kept.
-pub fn import_path(
-    store: &BlockStore,
-    path: &Path,
-    limits: &TreeLimits,
-) -> Result<Imported, ContentError> {
+pub fn import_path(store: &BlockStore, path: &Path, limits: &TreeLimits) -> Result<Imported, ContentError> {
     import(store, limits, |tree| tree.path(path))
 }
 
 /// Imports one file from memory.
 pub fn import_bytes(store: &BlockStore, bytes: impl Into<Bytes>) -> Result<Imported, ContentError> {
     let bytes = bytes.into();
-    import(
-        store,
-        &TreeLimits {
-            max_bytes: u64::MAX,
-            ..TreeLimits::default()
-        },
-        |tree| tree.bytes(&bytes),
-    )
+    import(store, &TreeLimits { max_bytes: u64::MAX, ..TreeLimits::default() }, |tree| tree.bytes(&bytes))
 }
 
 /// Imports one file from a stream of at most `max_bytes`.
-pub fn import_reader(
-    store: &BlockStore,
-    input: impl Read,
-    max_bytes: u64,
-) -> Result<Imported, ContentError> {
-    let limits = TreeLimits {
-        max_bytes,
-        ..TreeLimits::default()
-    };
-    import(store, &limits, |tree| {
-        tree.reader(input, Path::new("(stream)"))
-    })
+pub fn import_reader(store: &BlockStore, input: impl Read, max_bytes: u64) -> Result<Imported, ContentError> {
+    let limits = TreeLimits { max_bytes, ..TreeLimits::default() };
+    import(store, &limits, |tree| tree.reader(input, Path::new("(stream)")))
 }
 
 /// The CID that [`import_path`] would give, storing nothing.
 pub fn cid_of_path(path: &Path, limits: &TreeLimits) -> Result<Cid, ContentError> {
-    Ok(Tree::new(Profile::PINNED, limits, Sink::Discard)
-        .path(path)?
-        .cid)
+    Ok(Tree::new(Profile::PINNED, limits, Sink::Discard).path(path)?.cid)
 }
 
 /// The CID of a file with these bytes under `profile`, storing nothing.
 pub fn cid_of_reader(input: impl Read, profile: Profile) -> Result<Cid, ContentError> {
-    let limits = TreeLimits {
-        max_bytes: u64::MAX,
-        ..TreeLimits::default()
-    };
-    Ok(Tree::new(profile, &limits, Sink::Discard)
-        .reader(input, Path::new("(stream)"))?
-        .cid)
+    let limits = TreeLimits { max_bytes: u64::MAX, ..TreeLimits::default() };
+    Ok(Tree::new(profile, &limits, Sink::Discard).reader(input, Path::new("(stream)"))?.cid)
 }
 
 /// As [`import_reader`] under another profile: for tests of deep trees from few bytes.
-pub fn import_with_profile(
-    store: &BlockStore,
-    input: impl Read,
-    profile: Profile,
-) -> Result<Imported, ContentError> {
-    let limits = TreeLimits {
-        max_bytes: u64::MAX,
-        ..TreeLimits::default()
-    };
-    run(store, profile, &limits, |tree| {
-        tree.reader(input, Path::new("(stream)"))
-    })
+#[doc(hidden)]
+pub fn import_with_profile(store: &BlockStore, input: impl Read, profile: Profile) -> Result<Imported, ContentError> {
+    let limits = TreeLimits { max_bytes: u64::MAX, ..TreeLimits::default() };
+    run(store, profile, &limits, |tree| tree.reader(input, Path::new("(stream)")))
 }
 
 fn import(
@@ -155,33 +113,16 @@ fn run(
     work: impl FnOnce(&mut Tree<'_>) -> Result<Part, ContentError>,
 ) -> Result<Imported, ContentError> {
     let lease = store.new_lease();
-    let mut tree = Tree::new(
-        profile,
-        limits,
-        Sink::Store {
-            lease: &lease,
-            pending: Vec::new(),
-            bytes: 0,
-        },
-    );
+    let mut tree = Tree::new(profile, limits, Sink::Store { lease: &lease, pending: Vec::new(), bytes: 0 });
     let root = work(&mut tree)?.cid;
     tree.sink.flush()?;
     let (bytes, entries) = (tree.bytes, tree.entries);
-    Ok(Imported {
-        root,
-        bytes,
-        entries,
-        lease,
-    })
+    Ok(Imported { root, bytes, entries, lease })
 }
 
 /// Where blocks go.
 enum Sink<'a> {
-    Store {
-        lease: &'a Lease,
-        pending: Vec<Block>,
-        bytes: usize,
-    },
+    Store { lease: &'a Lease, pending: Vec<Block>, bytes: usize },
     Discard,
 }
 
@@ -198,12 +139,7 @@ impl Sink<'_> {
     }
 
     fn flush(&mut self) -> Result<(), ContentError> {
-        if let Self::Store {
-            lease,
-            pending,
-            bytes,
-        } = self
-        {
+        if let Self::Store { lease, pending, bytes } = self {
             lease.put(pending)?;
             pending.clear();
             *bytes = 0;
@@ -223,13 +159,7 @@ struct Tree<'a> {
 
 impl<'a> Tree<'a> {
     fn new(profile: Profile, limits: &TreeLimits, sink: Sink<'a>) -> Self {
-        Self {
-            profile,
-            limits: *limits,
-            sink,
-            bytes: 0,
-            entries: 0,
-        }
+        Self { profile, limits: *limits, sink, bytes: 0, entries: 0 }
     }
 
     /// A file or a directory. Directories wait on a stack for their entries, so depth costs no recursion.
@@ -240,17 +170,10 @@ impl<'a> Tree<'a> {
             let done = if let Some((name, path)) = visit.take() {
                 if self.is_dir(&path)? {
                     if stack.len() >= self.limits.max_depth as usize {
-                        return Err(ContentError::TooDeep {
-                            limit: self.limits.max_depth,
-                        });
+                        return Err(ContentError::TooDeep { limit: self.limits.max_depth });
                     }
                     let names = self.names(&path)?.into_iter();
-                    stack.push(OpenDir {
-                        name,
-                        path,
-                        names,
-                        entries: Vec::new(),
-                    });
+                    stack.push(OpenDir { name, path, names, entries: Vec::new() });
                     None
                 } else {
                     Some((name, self.file(&path)?))
@@ -272,11 +195,7 @@ impl<'a> Tree<'a> {
             };
             if let Some((name, part)) = done {
                 match stack.last_mut() {
-                    Some(dir) => dir.entries.push(Entry {
-                        name,
-                        cid: part.cid,
-                        tsize: part.tsize,
-                    }),
+                    Some(dir) => dir.entries.push(Entry { name, cid: part.cid, tsize: part.tsize }),
                     None => return Ok(part),
                 }
             }
@@ -287,25 +206,14 @@ impl<'a> Tree<'a> {
     fn is_dir(&mut self, path: &Path) -> Result<bool, ContentError> {
         self.entries += 1;
         if self.entries > self.limits.max_entries {
-            return Err(ContentError::TooMany {
-                limit: self.limits.max_entries,
-            });
+            return Err(ContentError::TooMany { limit: self.limits.max_entries });
         }
-        let kind = fs::symlink_metadata(path)
-            .map_err(ContentError::io(path))?
-            .file_type();
+        let kind = fs::symlink_metadata(path).map_err(ContentError::io(path))?.file_type();
         if kind.is_dir() || kind.is_file() {
             return Ok(kind.is_dir());
         }
-        let why = if kind.is_symlink() {
-            "symbolic link"
-        } else {
-            "neither a file nor a directory"
-        };
-        Err(ContentError::Unsupported {
-            path: path.to_owned(),
-            why,
-        })
+        let why = if kind.is_symlink() { "symbolic link" } else { "neither a file nor a directory" };
+        Err(ContentError::Unsupported { path: path.to_owned(), why })
     }
 
     /// The names in a directory, sorted by bytes as in its node.
@@ -314,14 +222,9 @@ impl<'a> Tree<'a> {
         for entry in fs::read_dir(dir).map_err(ContentError::io(dir))? {
             let entry = entry.map_err(ContentError::io(dir))?;
             let name = entry.file_name().into_string();
-            names.push(name.map_err(|_| ContentError::Unsupported {
-                path: entry.path(),
-                why: "name is not UTF-8",
-            })?);
+            names.push(name.map_err(|_| ContentError::Unsupported { path: entry.path(), why: "name is not UTF-8" })?);
             if names.len() as u64 > self.limits.max_entries {
-                return Err(ContentError::TooMany {
-                    limit: self.limits.max_entries,
-                });
+                return Err(ContentError::TooMany { limit: self.limits.max_entries });
             }
         }
         names.sort_unstable();
@@ -331,16 +234,9 @@ impl<'a> Tree<'a> {
     fn file(&mut self, path: &Path) -> Result<Part, ContentError> {
         // The entry may have been swapped since it was looked at: do not follow a link, do not wait for a pipe's writer.
         let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
-        let file = OpenOptions::new()
-            .read(true)
-            .custom_flags(flags)
-            .open(path)
-            .map_err(ContentError::io(path))?;
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(ContentError::io(path))?;
         if !file.metadata().map_err(ContentError::io(path))?.is_file() {
-            return Err(ContentError::Unsupported {
-                path: path.to_owned(),
-                why: "not a file",
-            });
+            return Err(ContentError::Unsupported { path: path.to_owned(), why: "not a file" });
         }
         self.reader(file, path)
     }
@@ -350,11 +246,7 @@ impl<'a> Tree<'a> {
         loop {
             let mut chunk = Vec::new();
             let limit = self.profile.chunk_bytes as u64;
-            input
-                .by_ref()
-                .take(limit)
-                .read_to_end(&mut chunk)
-                .map_err(ContentError::io(path))?;
+            input.by_ref().take(limit).read_to_end(&mut chunk).map_err(ContentError::io(path))?;
             let end = chunk.len() < self.profile.chunk_bytes;
             // An empty file is one empty leaf.
             if !chunk.is_empty() || layout.is_empty() {
@@ -381,28 +273,16 @@ impl<'a> Tree<'a> {
         let size = chunk.len() as u64;
         self.bytes = self.bytes.saturating_add(size);
         if self.bytes > self.limits.max_bytes {
-            return Err(ContentError::TooLarge {
-                limit: self.limits.max_bytes,
-            });
+            return Err(ContentError::TooLarge { limit: self.limits.max_bytes });
         }
         let block = Block::new(Codec::Raw, chunk).map_err(ContentError::node(path.display()))?;
-        let part = Part {
-            cid: block.cid(),
-            size,
-            tsize: size,
-        };
+        let part = Part { cid: block.cid(), size, tsize: size };
         self.sink.put(block)?;
         self.place(layout, 0, part, path)
     }
 
     /// Adds a part at a level, closing the node there when it is full.
-    fn place(
-        &mut self,
-        layout: &mut Layout,
-        level: usize,
-        part: Part,
-        path: &Path,
-    ) -> Result<(), ContentError> {
+    fn place(&mut self, layout: &mut Layout, level: usize, part: Part, path: &Path) -> Result<(), ContentError> {
         if layout.levels.len() == level {
             layout.levels.push(Vec::new());
         }
@@ -430,33 +310,19 @@ impl<'a> Tree<'a> {
     }
 
     fn inner(&mut self, parts: Vec<Part>, path: &Path) -> Result<Part, ContentError> {
-        let file = FileNode {
-            data: Bytes::new(),
-            parts,
-        };
+        let file = FileNode { data: Bytes::new(), parts };
         let size = file.size().map_err(ContentError::node(path.display()))?;
         self.node(&Node::File(file), size, path)
     }
 
     fn node(&mut self, node: &Node, size: u64, path: &Path) -> Result<Part, ContentError> {
         let below = match node {
-            Node::File(file) => file
-                .parts
-                .iter()
-                .fold(0, |sum: u64, p| sum.saturating_add(p.tsize)),
-            Node::Directory(entries) => entries
-                .iter()
-                .fold(0, |sum: u64, e| sum.saturating_add(e.tsize)),
+            Node::File(file) => file.parts.iter().fold(0, |sum: u64, p| sum.saturating_add(p.tsize)),
+            Node::Directory(entries) => entries.iter().fold(0, |sum: u64, e| sum.saturating_add(e.tsize)),
         };
-        let block = node
-            .encode()
-            .and_then(|bytes| Block::new(Codec::DagPb, bytes));
+        let block = node.encode().and_then(|bytes| Block::new(Codec::DagPb, bytes));
         let block = block.map_err(ContentError::node(path.display()))?;
-        let part = Part {
-            cid: block.cid(),
-            size,
-            tsize: below.saturating_add(block.bytes().len() as u64),
-        };
+        let part = Part { cid: block.cid(), size, tsize: below.saturating_add(block.bytes().len() as u64) };
         self.sink.put(block)?;
         Ok(part)
     }

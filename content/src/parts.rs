@@ -31,18 +31,11 @@ pub enum PartError {
 pub(crate) fn split(cid: Cid, bytes: Bytes) -> impl Iterator<Item = BlockPart> {
     let size = u32::try_from(bytes.len()).expect("blocks are at most MAX_BLOCK_BYTES");
     // An empty block is one empty part.
-    (0..bytes.len().max(1))
-        .step_by(PART_BYTES)
-        .map(move |start| {
-            let end = bytes.len().min(start + PART_BYTES);
-            let offset = u32::try_from(start).expect("less than the size");
-            BlockPart {
-                cid: cid.to_bytes().to_vec(),
-                size,
-                offset,
-                data: bytes[start..end].to_vec(),
-            }
-        })
+    (0..bytes.len().max(1)).step_by(PART_BYTES).map(move |start| {
+        let end = bytes.len().min(start + PART_BYTES);
+        let offset = u32::try_from(start).expect("less than the size");
+        BlockPart { cid: cid.to_bytes().to_vec(), size, offset, data: bytes[start..end].to_vec() }
+    })
 }
 
 /// A block in the making. Memory is at most one block, whatever the peer announces.
@@ -54,16 +47,12 @@ pub(crate) struct Assembly {
 impl Assembly {
     /// Takes the next part; gives the block when it is complete and its hash is right.
     pub(crate) fn push(&mut self, part: BlockPart) -> Result<Option<Block>, PartError> {
-        let cid = Cid::from_bytes(&part.cid)
-            .map_err(|_| PartError::Protocol("sent a part without a valid CID"))?;
+        let cid = Cid::from_bytes(&part.cid).map_err(|_| PartError::Protocol("sent a part without a valid CID"))?;
         let size = part.size as usize;
         if size > MAX_BLOCK_BYTES {
             return Err(PartError::Oversized(part.size.into()));
         }
-        let (wanted, total, mut bytes) = self
-            .current
-            .take()
-            .unwrap_or_else(|| (cid, size, Vec::with_capacity(size)));
+        let (wanted, total, mut bytes) = self.current.take().unwrap_or_else(|| (cid, size, Vec::with_capacity(size)));
         if wanted != cid || total != size || bytes.len() != part.offset as usize {
             return Err(PartError::Protocol("sent a part out of order"));
         }
@@ -94,14 +83,7 @@ mod tests {
 
     #[test]
     fn blocks_of_every_size_round_trip() {
-        for len in [
-            0,
-            1,
-            PART_BYTES - 1,
-            PART_BYTES,
-            PART_BYTES + 1,
-            MAX_BLOCK_BYTES,
-        ] {
+        for len in [0, 1, PART_BYTES - 1, PART_BYTES, PART_BYTES + 1, MAX_BLOCK_BYTES] {
             let block = Block::new(Codec::Raw, vec![7; len]).unwrap();
             let mut assembly = Assembly::default();
             let parts: Vec<_> = split(block.cid(), block.bytes().clone()).collect();
@@ -124,40 +106,15 @@ mod tests {
             change(&mut part);
             Assembly::default().push(part).unwrap_err()
         };
-        assert_eq!(
-            refused(|p| p.data[3] ^= 1),
-            PartError::Hash(HashMismatch(block.cid()))
-        );
-        assert_eq!(
-            refused(|p| p.size = u32::MAX),
-            PartError::Oversized(u32::MAX.into())
-        );
-        assert_eq!(
-            refused(|p| p.offset = 1),
-            PartError::Protocol("sent a part out of order")
-        );
-        assert_eq!(
-            refused(|p| p.data.clear()),
-            PartError::Protocol("sent an empty part")
-        );
-        assert_eq!(
-            refused(|p| p.data.push(0)),
-            PartError::Protocol("sent more bytes than announced")
-        );
-        assert_eq!(
-            refused(|p| p.cid.clear()),
-            PartError::Protocol("sent a part without a valid CID")
-        );
+        assert_eq!(refused(|p| p.data[3] ^= 1), PartError::Hash(HashMismatch(block.cid())));
+        assert_eq!(refused(|p| p.size = u32::MAX), PartError::Oversized(u32::MAX.into()));
+        assert_eq!(refused(|p| p.offset = 1), PartError::Protocol("sent a part out of order"));
+        assert_eq!(refused(|p| p.data.clear()), PartError::Protocol("sent an empty part"));
+        assert_eq!(refused(|p| p.data.push(0)), PartError::Protocol("sent more bytes than announced"));
+        assert_eq!(refused(|p| p.cid.clear()), PartError::Protocol("sent a part without a valid CID"));
         let mut assembly = Assembly::default();
-        let first = BlockPart {
-            data: vec![7; 5],
-            ..part.clone()
-        };
+        let first = BlockPart { data: vec![7; 5], ..part.clone() };
         assembly.push(first.clone()).unwrap();
-        assert_eq!(
-            assembly.push(first).unwrap_err(),
-            PartError::Protocol("sent a part out of order"),
-            "again"
-        );
+        assert_eq!(assembly.push(first).unwrap_err(), PartError::Protocol("sent a part out of order"), "again");
     }
 }

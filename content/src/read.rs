@@ -49,16 +49,9 @@ impl FromStr for ContentPath {
         let bad = |why: &dyn fmt::Display| ContentError::BadPath(why.to_string());
         let text = text.strip_suffix('/').unwrap_or(text);
         let mut parts = text.split('/');
-        let root = parts
-            .next()
-            .unwrap_or_default()
-            .parse()
-            .map_err(|e| bad(&e))?;
+        let root = parts.next().unwrap_or_default().parse().map_err(|e| bad(&e))?;
         let names: Vec<String> = parts.map(str::to_owned).collect();
-        names
-            .iter()
-            .try_for_each(|n| check_name(n))
-            .map_err(|e| bad(&e))?;
+        names.iter().try_for_each(|n| check_name(n)).map_err(|e| bad(&e))?;
         Ok(Self { root, names })
     }
 }
@@ -89,12 +82,8 @@ pub fn stat(store: &BlockStore, cid: &Cid) -> Result<Stat, ContentError> {
         return Ok(Stat::File { size: size.into() });
     }
     Ok(match load(store, cid)? {
-        Node::File(file) => Stat::File {
-            size: file.size().map_err(ContentError::node(cid))?,
-        },
-        Node::Directory(entries) => Stat::Directory {
-            entries: entries.len() as u64,
-        },
+        Node::File(file) => Stat::File { size: file.size().map_err(ContentError::node(cid))? },
+        Node::Directory(entries) => Stat::Directory { entries: entries.len() as u64 },
     })
 }
 
@@ -112,10 +101,7 @@ pub fn resolve(store: &BlockStore, path: &ContentPath) -> Result<Cid, ContentErr
     for name in &path.names {
         let mut entries = ls(store, &at)?;
         let found = entries.binary_search_by(|e| e.name.as_bytes().cmp(name.as_bytes()));
-        let found = found.map_err(|_| ContentError::NoEntry {
-            dir: at,
-            name: name.clone(),
-        })?;
+        let found = found.map_err(|_| ContentError::NoEntry { dir: at, name: name.clone() })?;
         at = entries.swap_remove(found).cid;
     }
     Ok(at)
@@ -157,12 +143,7 @@ impl FileReader {
     pub fn open_at(store: &BlockStore, cid: &Cid, offset: u64) -> Result<Self, ContentError> {
         let file = load_file(store, cid)?;
         let size = file.size().map_err(ContentError::node(cid))?;
-        let mut reader = Self {
-            store: store.clone(),
-            stack: Vec::new(),
-            current: Bytes::new(),
-            size,
-        };
+        let mut reader = Self { store: store.clone(), stack: Vec::new(), current: Bytes::new(), size };
         reader.enter(file);
         reader.skip(offset)?;
         Ok(reader)
@@ -198,9 +179,7 @@ impl FileReader {
         while offset > 0 {
             if offset < self.current.len() as u64 {
                 // Less than the length of a block.
-                self.current = self
-                    .current
-                    .split_off(usize::try_from(offset).expect("less than a usize"));
+                self.current = self.current.split_off(usize::try_from(offset).expect("less than a usize"));
                 return Ok(());
             }
             offset -= self.current.len() as u64;
@@ -216,18 +195,12 @@ impl FileReader {
 
     fn descend(&mut self, part: &Part) -> Result<(), ContentError> {
         if self.stack.len() >= MAX_FILE_DEPTH as usize {
-            return Err(ContentError::TooDeep {
-                limit: MAX_FILE_DEPTH,
-            });
+            return Err(ContentError::TooDeep { limit: MAX_FILE_DEPTH });
         }
         let file = load_file(&self.store, &part.cid)?;
         let actual = file.size().map_err(ContentError::node(part.cid))?;
         if actual != part.size {
-            return Err(ContentError::SizeLie {
-                cid: part.cid,
-                declared: part.size,
-                actual,
-            });
+            return Err(ContentError::SizeLie { cid: part.cid, declared: part.size, actual });
         }
         self.enter(file);
         Ok(())
@@ -242,10 +215,7 @@ impl FileReader {
 impl Read for FileReader {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         if self.current.is_empty() {
-            self.current = self
-                .next_chunk()
-                .map_err(io::Error::other)?
-                .unwrap_or_default();
+            self.current = self.next_chunk().map_err(io::Error::other)?.unwrap_or_default();
         }
         let taken = self.current.split_to(self.current.len().min(buf.len()));
         buf[..taken.len()].copy_from_slice(&taken);
@@ -257,12 +227,7 @@ impl Read for FileReader {
 ///
 /// Everything is made anew inside a fresh sibling of `dest`, which takes its name only when complete: no existing file
 /// is opened, no link followed, and a failure leaves nothing. Returns bytes of content written.
-pub fn export(
-    store: &BlockStore,
-    cid: &Cid,
-    dest: &Path,
-    limits: &TreeLimits,
-) -> Result<u64, ContentError> {
+pub fn export(store: &BlockStore, cid: &Cid, dest: &Path, limits: &TreeLimits) -> Result<u64, ContentError> {
     let exists = || ContentError::io(dest)(io::Error::from(io::ErrorKind::AlreadyExists));
     if fs::symlink_metadata(dest).is_ok() {
         return Err(exists());
@@ -276,55 +241,34 @@ pub fn export(
         Ok(bytes)
     });
     if result.is_err() {
-        let _ = if partial.is_dir() {
-            fs::remove_dir_all(&partial)
-        } else {
-            fs::remove_file(&partial)
-        };
+        let _ = if partial.is_dir() { fs::remove_dir_all(&partial) } else { fs::remove_file(&partial) };
     }
     result
 }
 
-fn write_tree(
-    store: &BlockStore,
-    root: &Cid,
-    dest: &Path,
-    limits: &TreeLimits,
-) -> Result<u64, ContentError> {
+fn write_tree(store: &BlockStore, root: &Cid, dest: &Path, limits: &TreeLimits) -> Result<u64, ContentError> {
     let mut todo: Vec<(Cid, PathBuf, u32)> = vec![(*root, dest.to_owned(), 0)];
     let (mut bytes, mut entries) = (0u64, 1u64);
     while let Some((cid, path, depth)) = todo.pop() {
         match load(store, &cid)? {
             Node::Directory(children) => {
                 if depth >= limits.max_depth {
-                    return Err(ContentError::TooDeep {
-                        limit: limits.max_depth,
-                    });
+                    return Err(ContentError::TooDeep { limit: limits.max_depth });
                 }
                 // Counted before they are queued: a small DAG may name the same large directory many times.
                 entries = entries.saturating_add(children.len() as u64);
                 if entries > limits.max_entries {
-                    return Err(ContentError::TooMany {
-                        limit: limits.max_entries,
-                    });
+                    return Err(ContentError::TooMany { limit: limits.max_entries });
                 }
-                DirBuilder::new()
-                    .create(&path)
-                    .map_err(ContentError::io(&path))?;
+                DirBuilder::new().create(&path).map_err(ContentError::io(&path))?;
                 // Names have been checked at decoding: each is one component below `path`.
-                todo.extend(
-                    children
-                        .into_iter()
-                        .map(|e| (e.cid, path.join(e.name), depth + 1)),
-                );
+                todo.extend(children.into_iter().map(|e| (e.cid, path.join(e.name), depth + 1)));
             }
             Node::File(_) => {
                 let mut reader = FileReader::open(store, &cid)?;
                 bytes = bytes.saturating_add(reader.size());
                 if bytes > limits.max_bytes {
-                    return Err(ContentError::TooLarge {
-                        limit: limits.max_bytes,
-                    });
+                    return Err(ContentError::TooLarge { limit: limits.max_bytes });
                 }
                 let file = OpenOptions::new().write(true).create_new(true).open(&path);
                 let mut file = file.map_err(ContentError::io(&path))?;

@@ -1,8 +1,5 @@
 //! The serving side of the block exchange.
-#![allow(
-    clippy::result_large_err,
-    reason = "tonic's Status is the error of every handler"
-)]
+#![allow(clippy::result_large_err, reason = "tonic's Status is the error of every handler")]
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
@@ -12,8 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use gantry_proto::gantry::content::v1::blocks_server::{Blocks, BlocksServer};
 use gantry_proto::gantry::content::v1::{
-    GetBlocksRequest, GetBlocksResponse, HasRequest, HasResponse, PutBlocksRequest,
-    PutBlocksResponse, StatRequest, StatResponse, put_blocks_request::Message,
+    GetBlocksRequest, GetBlocksResponse, HasRequest, HasResponse, PutBlocksRequest, PutBlocksResponse, StatRequest,
+    StatResponse, put_blocks_request::Message,
 };
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
@@ -110,13 +107,7 @@ pub struct BlocksService<A> {
 impl<A: Access> BlocksService<A> {
     /// Serves `store` as `access` allows.
     pub fn new(store: BlockStore, access: A, limits: ServiceLimits) -> Self {
-        Self {
-            store,
-            access: Arc::new(access),
-            limits,
-            transfers: Transfers::default(),
-            pace: Arc::default(),
-        }
+        Self { store, access: Arc::new(access), limits, transfers: Transfers::default(), pace: Arc::default() }
     }
 
     /// As a service for [`tonic::transport::Server::add_service`].
@@ -127,36 +118,23 @@ impl<A: Access> BlocksService<A> {
     /// The CIDs of a request, and for each whether this caller may know of it.
     fn admit<T>(&self, request: &Request<T>, cids: &[Vec<u8>]) -> Result<Vec<(Cid, bool)>, Status> {
         if cids.len() > self.limits.max_cids as usize {
-            return Err(Status::invalid_argument(format!(
-                "more than {} CIDs in one request",
-                self.limits.max_cids
-            )));
+            return Err(Status::invalid_argument(format!("more than {} CIDs in one request", self.limits.max_cids)));
         }
         let caller = caller(request);
-        let parse = |bytes: &Vec<u8>| {
-            Cid::from_bytes(bytes).map_err(|e| Status::invalid_argument(e.to_string()))
-        };
-        cids.iter()
-            .map(|b| parse(b).map(|cid| (cid, self.access.may_read(&caller, &cid))))
-            .collect()
+        let parse = |bytes: &Vec<u8>| Cid::from_bytes(bytes).map_err(|e| Status::invalid_argument(e.to_string()));
+        cids.iter().map(|b| parse(b).map(|cid| (cid, self.access.may_read(&caller, &cid)))).collect()
     }
 }
 
 fn caller<T>(request: &Request<T>) -> Caller<'_> {
-    Caller {
-        peer: request.remote_addr(),
-        metadata: request.metadata(),
-    }
+    Caller { peer: request.remote_addr(), metadata: request.metadata() }
 }
 
 #[tonic::async_trait]
 impl<A: Access> Blocks for BlocksService<A> {
     type GetBlocksStream = ReceiverStream<Result<GetBlocksResponse, Status>>;
 
-    async fn get_blocks(
-        &self,
-        request: Request<GetBlocksRequest>,
-    ) -> Result<Response<Self::GetBlocksStream>, Status> {
+    async fn get_blocks(&self, request: Request<GetBlocksRequest>) -> Result<Response<Self::GetBlocksStream>, Status> {
         let cids = self.admit(&request, &request.get_ref().cids)?;
         let transfer = self.transfers.begin(request.remote_addr(), &self.limits)?;
         let (store, pace, limits) = (self.store.clone(), Arc::clone(&self.pace), self.limits);
@@ -164,28 +142,14 @@ impl<A: Access> Blocks for BlocksService<A> {
         tokio::spawn(async move {
             let _transfer = transfer;
             // Nothing is left to tell when the caller is gone or does not read.
-            let send = async |message| {
-                timeout(limits.stall, sender.send(message))
-                    .await
-                    .is_ok_and(|sent| sent.is_ok())
-            };
+            let send = async |message| timeout(limits.stall, sender.send(message)).await.is_ok_and(|sent| sent.is_ok());
             for (cid, allowed) in cids {
-                let bytes = if allowed {
-                    read(&store, cid).await
-                } else {
-                    Ok(None)
-                };
+                let bytes = if allowed { read(&store, cid).await } else { Ok(None) };
                 let parts = match bytes {
                     Ok(Some(bytes)) => split(cid, bytes),
                     Ok(None) => {
                         let cid = cid.to_bytes().to_vec();
-                        if !send(Ok(GetBlocksResponse {
-                            cid,
-                            missing: true,
-                            ..Default::default()
-                        }))
-                        .await
-                        {
+                        if !send(Ok(GetBlocksResponse { cid, missing: true, ..Default::default() })).await {
                             return;
                         }
                         continue;
@@ -198,15 +162,7 @@ impl<A: Access> Blocks for BlocksService<A> {
                 for part in parts {
                     pace.wait(part.data.len(), limits.bytes_per_second).await;
                     let (cid, size, offset, data) = (part.cid, part.size, part.offset, part.data);
-                    if !send(Ok(GetBlocksResponse {
-                        cid,
-                        missing: false,
-                        size,
-                        offset,
-                        data,
-                    }))
-                    .await
-                    {
+                    if !send(Ok(GetBlocksResponse { cid, missing: false, size, offset, data })).await {
                         return;
                     }
                 }
@@ -218,14 +174,8 @@ impl<A: Access> Blocks for BlocksService<A> {
     async fn has(&self, request: Request<HasRequest>) -> Result<Response<HasResponse>, Status> {
         let cids = self.admit(&request, &request.get_ref().cids)?;
         let store = self.store.clone();
-        let has = move || {
-            cids.iter()
-                .map(|(cid, allowed)| Ok(*allowed && store.has(cid)?))
-                .collect()
-        };
-        Ok(Response::new(HasResponse {
-            has: blocking(has).await?,
-        }))
+        let has = move || cids.iter().map(|(cid, allowed)| Ok(*allowed && store.has(cid)?)).collect();
+        Ok(Response::new(HasResponse { has: blocking(has).await? }))
     }
 
     async fn put_blocks(
@@ -238,20 +188,12 @@ impl<A: Access> Blocks for BlocksService<A> {
         let Some(Message::Header(header)) = self.next(&mut incoming).await? else {
             return Err(Status::invalid_argument("an upload starts with its header"));
         };
-        let root =
-            Cid::from_bytes(&header.root).map_err(|e| Status::invalid_argument(e.to_string()))?;
-        let caller = Caller {
-            peer,
-            metadata: &metadata,
-        };
-        let grant = self
-            .access
-            .may_upload(&caller, &root)
-            .map_err(Status::permission_denied)?;
+        let root = Cid::from_bytes(&header.root).map_err(|e| Status::invalid_argument(e.to_string()))?;
+        let caller = Caller { peer, metadata: &metadata };
+        let grant = self.access.may_upload(&caller, &root).map_err(Status::permission_denied)?;
 
         let lease = Arc::new(self.store.new_lease());
-        let (mut assembly, mut batch, mut batch_bytes, mut received) =
-            (Assembly::default(), Vec::new(), 0, 0u64);
+        let (mut assembly, mut batch, mut batch_bytes, mut received) = (Assembly::default(), Vec::new(), 0, 0u64);
         while let Some(message) = self.next(&mut incoming).await? {
             let Message::Part(part) = message else {
                 return Err(Status::invalid_argument("a second header"));
@@ -259,14 +201,9 @@ impl<A: Access> Blocks for BlocksService<A> {
             received += part.data.len() as u64;
             if received > grant.limits.max_bytes {
                 let limit = grant.limits.max_bytes;
-                return Err(Status::resource_exhausted(format!(
-                    "upload is larger than the {limit} bytes granted"
-                )));
+                return Err(Status::resource_exhausted(format!("upload is larger than the {limit} bytes granted")));
             }
-            if let Some(block) = assembly
-                .push(part)
-                .map_err(|e| Status::invalid_argument(e.to_string()))?
-            {
+            if let Some(block) = assembly.push(part).map_err(|e| Status::invalid_argument(e.to_string()))? {
                 // Small blocks cost memory and a row too: count each as at least a KiB.
                 batch_bytes += block.bytes().len().max(1 << 10);
                 batch.push(block);
@@ -287,15 +224,8 @@ impl<A: Access> Blocks for BlocksService<A> {
             }
             Ok(missing)
         });
-        let missing = missing
-            .await?
-            .into_iter()
-            .map(|cid| cid.to_bytes().to_vec())
-            .collect();
-        Ok(Response::new(PutBlocksResponse {
-            missing,
-            bytes_received: received,
-        }))
+        let missing = missing.await?.into_iter().map(|cid| cid.to_bytes().to_vec()).collect();
+        Ok(Response::new(PutBlocksResponse { missing, bytes_received: received }))
     }
 
     async fn stat(&self, _: Request<StatRequest>) -> Result<Response<StatResponse>, Status> {
@@ -312,19 +242,11 @@ impl<A: Access> Blocks for BlocksService<A> {
 }
 
 impl<A: Access> BlocksService<A> {
-    async fn next(
-        &self,
-        incoming: &mut Streaming<PutBlocksRequest>,
-    ) -> Result<Option<Message>, Status> {
+    async fn next(&self, incoming: &mut Streaming<PutBlocksRequest>) -> Result<Option<Message>, Status> {
         let stalled = |_| Status::deadline_exceeded("nothing was sent for too long");
-        match timeout(self.limits.stall, incoming.message())
-            .await
-            .map_err(stalled)??
-        {
+        match timeout(self.limits.stall, incoming.message()).await.map_err(stalled)?? {
             None => Ok(None),
-            Some(PutBlocksRequest {
-                message: Some(message),
-            }) => Ok(Some(message)),
+            Some(PutBlocksRequest { message: Some(message) }) => Ok(Some(message)),
             Some(_) => Err(Status::invalid_argument("an empty message")),
         }
     }
@@ -334,9 +256,7 @@ impl<A: Access> BlocksService<A> {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ContentError> + Send + 'static,
 ) -> Result<T, Status> {
-    let result = spawn_blocking(work)
-        .await
-        .map_err(|_| Status::internal("the store failed"))?;
+    let result = spawn_blocking(work).await.map_err(|_| Status::internal("the store failed"))?;
     result.map_err(|error| match error {
         ContentError::Store(StoreError::QuotaExceeded { .. })
         | ContentError::TooLarge { .. }
@@ -379,9 +299,7 @@ fn missing_blocks(lease: &Lease, root: &Cid, limits: &DagLimits) -> Result<Vec<C
             let node = Node::decode(cid.codec(), &block).map_err(ContentError::node(cid))?;
             todo.extend(node.links().filter(|c| seen.insert(*c)));
             if seen.len() as u64 > limits.max_blocks {
-                return Err(ContentError::TooMany {
-                    limit: limits.max_blocks,
-                });
+                return Err(ContentError::TooMany { limit: limits.max_blocks });
             }
         }
     }
@@ -405,15 +323,10 @@ impl Transfers {
             if *own == 0 {
                 counts.remove(&peer);
             }
-            return Err(Status::resource_exhausted(
-                "too many transfers at once; try again later",
-            ));
+            return Err(Status::resource_exhausted("too many transfers at once; try again later"));
         }
         *own += 1;
-        Ok(Transfer {
-            of: self.clone(),
-            peer,
-        })
+        Ok(Transfer { of: self.clone(), peer })
     }
 }
 

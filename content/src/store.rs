@@ -17,9 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use bytes::Bytes;
-use redb::{
-    Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTransaction,
-};
+use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTransaction};
 
 use crate::cid::{CID_BYTES, Cid, Codec};
 use crate::error::{ContentError, StoreError};
@@ -65,10 +63,7 @@ impl Block {
         if bytes.len() > MAX_BLOCK_BYTES {
             return Err(NodeError::BlockTooLarge(bytes.len()));
         }
-        Ok(Self {
-            cid: Cid::of(codec, &bytes),
-            bytes,
-        })
+        Ok(Self { cid: Cid::of(codec, &bytes), bytes })
     }
 
     /// Checks `bytes` against `cid`.
@@ -140,21 +135,13 @@ pub struct DagLimits {
 
 impl DagLimits {
     /// For content that this machine has already accepted.
-    pub const NONE: Self = Self {
-        max_bytes: u64::MAX,
-        max_blocks: u64::MAX,
-        max_depth: u32::MAX,
-    };
+    pub const NONE: Self = Self { max_bytes: u64::MAX, max_blocks: u64::MAX, max_depth: u32::MAX };
 }
 
 impl Default for DagLimits {
     /// 16 GiB in 262,144 blocks, 128 levels.
     fn default() -> Self {
-        Self {
-            max_bytes: 16 << 30,
-            max_blocks: 1 << 18,
-            max_depth: 128,
-        }
+        Self { max_bytes: 16 << 30, max_blocks: 1 << 18, max_depth: 128 }
     }
 }
 
@@ -202,9 +189,7 @@ impl BlockStore {
     pub fn open(dir: impl Into<PathBuf>, quota: Option<u64>) -> Result<Self, StoreError> {
         let dir = dir.into();
         fs::create_dir_all(dir.join("blocks")).map_err(StoreError::io(&dir))?;
-        let db = Database::builder()
-            .set_cache_size(INDEX_CACHE_BYTES)
-            .create(dir.join("index.redb"));
+        let db = Database::builder().set_cache_size(INDEX_CACHE_BYTES).create(dir.join("index.redb"));
         let db = db.map_err(|e| match e {
             redb::DatabaseError::DatabaseAlreadyOpen => StoreError::Locked(dir.clone()),
             e => index(e),
@@ -258,9 +243,7 @@ impl BlockStore {
             let mut fresh = Vec::with_capacity(blocks.len());
             let mut seen = HashSet::with_capacity(blocks.len());
             for block in blocks {
-                if seen.insert(block.cid)
-                    && rows.get(&block.cid.to_bytes()).map_err(index)?.is_none()
-                {
+                if seen.insert(block.cid) && rows.get(&block.cid.to_bytes()).map_err(index)?.is_none() {
                     fresh.push(block);
                 }
             }
@@ -275,11 +258,7 @@ impl BlockStore {
             {
                 return Err(StoreError::QuotaExceeded { used, quota, need });
             }
-            let large: Vec<&Block> = fresh
-                .iter()
-                .copied()
-                .filter(|b| b.bytes.len() > INLINE_BYTES)
-                .collect();
+            let large: Vec<&Block> = fresh.iter().copied().filter(|b| b.bytes.len() > INLINE_BYTES).collect();
             if let Err(error) = self.write_files(&large) {
                 for block in large {
                     let _ = fs::remove_file(self.path(&block.cid));
@@ -289,8 +268,7 @@ impl BlockStore {
             let next = counter(&meta, NEXT)?;
             for (n, block) in (next..).zip(&fresh) {
                 let inline = (block.bytes.len() <= INLINE_BYTES).then_some(&block.bytes[..]);
-                rows.insert(&block.cid.to_bytes(), (n, block.size(), inline))
-                    .map_err(index)?;
+                rows.insert(&block.cid.to_bytes(), (n, block.size(), inline)).map_err(index)?;
             }
             let count = counter(&meta, COUNT)?;
             let added = fresh.len() as u64;
@@ -303,10 +281,8 @@ impl BlockStore {
 
     /// Writes and syncs the files of `blocks`, then the folders that hold them.
     fn write_files(&self, blocks: &[&Block]) -> Result<(), StoreError> {
-        let folders: HashSet<PathBuf> = blocks
-            .iter()
-            .filter_map(|b| Some(self.path(&b.cid).parent()?.into()))
-            .collect();
+        let folders: HashSet<PathBuf> =
+            blocks.iter().filter_map(|b| Some(self.path(&b.cid).parent()?.into())).collect();
         let created = folders.iter().filter(|f| !f.exists()).count();
         for folder in &folders {
             fs::create_dir_all(folder).map_err(StoreError::io(folder))?;
@@ -315,14 +291,8 @@ impl BlockStore {
         if created > 0 {
             folders.push(self.inner.dir.join("blocks"));
         }
-        in_parallel(blocks, |block| {
-            write_synced(&self.path(&block.cid), &block.bytes)
-        })?;
-        in_parallel(&folders, |folder| {
-            File::open(folder)
-                .and_then(|f| f.sync_all())
-                .map_err(StoreError::io(folder))
-        })
+        in_parallel(blocks, |block| write_synced(&self.path(&block.cid), &block.bytes))?;
+        in_parallel(&folders, |folder| File::open(folder).and_then(|f| f.sync_all()).map_err(StoreError::io(folder)))
     }
 
     /// The block's bytes, hashed again. A block damaged on disk is dropped and reported once as
@@ -337,20 +307,12 @@ impl BlockStore {
                 Ok(bytes) => Bytes::from(bytes),
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {
                     // Collected since the row was read, or lost.
-                    return if self.row(cid)?.is_none() {
-                        Ok(None)
-                    } else {
-                        Err(self.drop_corrupt(cid)?)
-                    };
+                    return if self.row(cid)?.is_none() { Ok(None) } else { Err(self.drop_corrupt(cid)?) };
                 }
                 Err(e) => return Err(StoreError::io(self.path(cid))(e)),
             },
         };
-        if cid.matches(&bytes) {
-            Ok(Some(bytes))
-        } else {
-            Err(self.drop_corrupt(cid)?)
-        }
+        if cid.matches(&bytes) { Ok(Some(bytes)) } else { Err(self.drop_corrupt(cid)?) }
     }
 
     /// Whether the block is stored.
@@ -362,10 +324,7 @@ impl BlockStore {
     pub fn size(&self, cid: &Cid) -> Result<Option<u32>, StoreError> {
         let tx = self.inner.db.begin_read().map_err(index)?;
         let rows = tx.open_table(BLOCKS).map_err(index)?;
-        Ok(rows
-            .get(&cid.to_bytes())
-            .map_err(index)?
-            .map(|row| row.value().1))
+        Ok(rows.get(&cid.to_bytes()).map_err(index)?.map(|row| row.value().1))
     }
 
     fn row(&self, cid: &Cid) -> Result<Option<(u32, Option<Bytes>)>, StoreError> {
@@ -392,11 +351,7 @@ impl BlockStore {
     pub fn usage(&self) -> Result<Usage, StoreError> {
         let tx = self.inner.db.begin_read().map_err(index)?;
         let meta = tx.open_table(META).map_err(index)?;
-        Ok(Usage {
-            bytes: counter(&meta, BYTES)?,
-            blocks: counter(&meta, COUNT)?,
-            quota: self.inner.quota,
-        })
+        Ok(Usage { bytes: counter(&meta, BYTES)?, blocks: counter(&meta, COUNT)?, quota: self.inner.quota })
     }
 
     /// Reads and hashes every block, dropping damaged ones, and counts what is whole: for repair and for tests. Meant
@@ -425,22 +380,14 @@ impl BlockStore {
         let _no_gc = self.inner.gc.read().unwrap_or_else(PoisonError::into_inner);
         let _lease = self.lease(root, &DagLimits::NONE)?;
         let tx = self.inner.db.begin_write().map_err(index)?;
-        tx.open_table(PINS)
-            .map_err(index)?
-            .insert((&root.to_bytes(), tag), ())
-            .map_err(index)?;
+        tx.open_table(PINS).map_err(index)?.insert((&root.to_bytes(), tag), ()).map_err(index)?;
         Ok(tx.commit().map_err(index)?)
     }
 
     /// Takes `tag` off `root`; tells whether it was there. The blocks stay until space is needed.
     pub fn unpin(&self, root: &Cid, tag: &str) -> Result<bool, StoreError> {
         let tx = self.inner.db.begin_write().map_err(index)?;
-        let was = tx
-            .open_table(PINS)
-            .map_err(index)?
-            .remove((&root.to_bytes(), tag))
-            .map_err(index)?
-            .is_some();
+        let was = tx.open_table(PINS).map_err(index)?.remove((&root.to_bytes(), tag)).map_err(index)?.is_some();
         tx.commit().map_err(index)?;
         self.inner.garbage.fetch_add(1, Ordering::Relaxed);
         Ok(was)
@@ -461,10 +408,7 @@ impl BlockStore {
 
     /// An empty lease: whatever is put or asked through it stays until it is dropped.
     pub fn new_lease(&self) -> Lease {
-        Lease {
-            store: self.clone(),
-            held: Mutex::default(),
-        }
+        Lease { store: self.clone(), held: Mutex::default() }
     }
 
     /// Holds the whole DAG under `root`, all of which must be there, against garbage collection.
@@ -476,19 +420,12 @@ impl BlockStore {
 
     /// Visits every distinct block of the DAG under `root` (root first, then level by level) with its size in bytes.
     /// Fails with [`ContentError::Missing`] at the first block that is not there.
-    pub fn walk(
-        &self,
-        root: &Cid,
-        limits: &DagLimits,
-        mut visit: impl FnMut(Cid, u32),
-    ) -> Result<(), ContentError> {
+    pub fn walk(&self, root: &Cid, limits: &DagLimits, mut visit: impl FnMut(Cid, u32)) -> Result<(), ContentError> {
         let (mut level, mut seen) = (vec![*root], HashSet::from([*root]));
         let (mut bytes, mut depth) = (0u64, 0);
         while !level.is_empty() {
             if depth > limits.max_depth {
-                return Err(ContentError::TooDeep {
-                    limit: limits.max_depth,
-                });
+                return Err(ContentError::TooDeep { limit: limits.max_depth });
             }
             let mut next = Vec::new();
             for cid in level {
@@ -496,24 +433,20 @@ impl BlockStore {
                     Codec::Raw => self.size(&cid)?.ok_or(ContentError::Missing(cid))?,
                     Codec::DagPb => {
                         let block = self.get(&cid)?.ok_or(ContentError::Missing(cid))?;
-                        let node =
-                            Node::decode(Codec::DagPb, &block).map_err(ContentError::node(cid))?;
+                        let node = Node::decode(Codec::DagPb, &block).map_err(ContentError::node(cid))?;
                         next.extend(node.links().filter(|c| seen.insert(*c)));
+                        // After every node: a level may name far more blocks than memory has room for.
+                        if seen.len() as u64 > limits.max_blocks {
+                            return Err(ContentError::TooMany { limit: limits.max_blocks });
+                        }
                         u32::try_from(block.len()).expect("blocks are at most MAX_BLOCK_BYTES")
                     }
                 };
                 bytes = bytes.saturating_add(size.into());
                 if bytes > limits.max_bytes {
-                    return Err(ContentError::TooLarge {
-                        limit: limits.max_bytes,
-                    });
+                    return Err(ContentError::TooLarge { limit: limits.max_bytes });
                 }
                 visit(cid, size);
-            }
-            if seen.len() as u64 > limits.max_blocks {
-                return Err(ContentError::TooMany {
-                    limit: limits.max_blocks,
-                });
             }
             level = next;
             depth += 1;
@@ -523,11 +456,7 @@ impl BlockStore {
 
     /// Drops blocks that are neither pinned nor held, oldest first, until at most `target` bytes are stored.
     pub fn gc(&self, target: u64) -> Result<GcReport, StoreError> {
-        let _no_pins = self
-            .inner
-            .gc
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let _no_pins = self.inner.gc.write().unwrap_or_else(PoisonError::into_inner);
         let mut used = self.usage()?.bytes;
         let mut report = GcReport::default();
         if used <= target {
@@ -558,11 +487,7 @@ impl BlockStore {
             drop(held);
             self.unlink_rowless(&victims)?;
         }
-        tracing::debug!(
-            blocks = report.blocks,
-            bytes = report.bytes,
-            "collected garbage"
-        );
+        tracing::debug!(blocks = report.blocks, bytes = report.bytes, "collected garbage");
         Ok(report)
     }
 
@@ -644,11 +569,7 @@ impl BlockStore {
 
     fn path(&self, cid: &Cid) -> PathBuf {
         let shard = format!("{:02x}", cid.digest()[31]);
-        self.inner
-            .dir
-            .join("blocks")
-            .join(shard)
-            .join(cid.to_string())
+        self.inner.dir.join("blocks").join(shard).join(cid.to_string())
     }
 }
 
@@ -718,16 +639,12 @@ impl Drop for Lease {
     }
 }
 
-fn counter(
-    meta: &impl redb::ReadableTable<&'static str, u64>,
-    name: &str,
-) -> Result<u64, StoreError> {
+fn counter(meta: &impl redb::ReadableTable<&'static str, u64>, name: &str) -> Result<u64, StoreError> {
     Ok(meta.get(name).map_err(index)?.map_or(0, |v| v.value()))
 }
 
 fn stored_cid(bytes: &[u8; CID_BYTES]) -> Cid {
-    Cid::from_bytes(bytes)
-        .expect("rows are written with the bytes of a Cid, and the index checks its pages")
+    Cid::from_bytes(bytes).expect("rows are written with the bytes of a Cid, and the index checks its pages")
 }
 
 fn remove_rows(tx: &WriteTransaction, cids: &[Cid]) -> Result<(), StoreError> {
@@ -747,11 +664,7 @@ fn remove_rows(tx: &WriteTransaction, cids: &[Cid]) -> Result<(), StoreError> {
 
 fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let write = || {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(path)?;
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
         file.write_all(bytes)?;
         file.sync_data()
     };
@@ -759,23 +672,15 @@ fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
 }
 
 /// Runs `work` on each item on a few threads; the first error wins.
-fn in_parallel<T: Sync>(
-    items: &[T],
-    work: impl Fn(&T) -> Result<(), StoreError> + Sync,
-) -> Result<(), StoreError> {
+fn in_parallel<T: Sync>(items: &[T], work: impl Fn(&T) -> Result<(), StoreError> + Sync) -> Result<(), StoreError> {
     if items.len() < 2 {
         return items.iter().try_for_each(work);
     }
     std::thread::scope(|scope| {
         let share = items.len().div_ceil(WRITERS);
         let work = &work;
-        let threads: Vec<_> = items
-            .chunks(share)
-            .map(|part| scope.spawn(move || part.iter().try_for_each(work)))
-            .collect();
-        threads.into_iter().try_for_each(|t| {
-            t.join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
+        let threads: Vec<_> =
+            items.chunks(share).map(|part| scope.spawn(move || part.iter().try_for_each(work))).collect();
+        threads.into_iter().try_for_each(|t| t.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     })
 }

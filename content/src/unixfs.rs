@@ -81,9 +81,7 @@ pub enum NodeError {
     #[error("node has more than {MAX_LINKS} links")]
     TooManyLinks,
     /// A directory that Kubo would store as a HAMT.
-    #[error(
-        "directory of {0} bytes is past the HAMT threshold of {HAMT_THRESHOLD} bytes; split it into several"
-    )]
+    #[error("directory of {0} bytes is past the HAMT threshold of {HAMT_THRESHOLD} bytes; split it into several")]
     DirectoryTooLarge(usize),
     /// A name that no directory may hold.
     #[error("bad entry name {name:?}: {why}")]
@@ -111,20 +109,14 @@ pub fn check_name(name: &str) -> Result<(), NodeError> {
         _ if name.contains('\0') => "contains NUL",
         _ => return Ok(()),
     };
-    Err(NodeError::BadName {
-        name: name.chars().take(64).collect(),
-        why,
-    })
+    Err(NodeError::BadName { name: name.chars().take(64).collect(), why })
 }
 
 impl FileNode {
     /// Bytes of content in this node and all its parts.
     pub fn size(&self) -> Result<u64, NodeError> {
         let data = self.data.len() as u64;
-        self.parts
-            .iter()
-            .try_fold(data, |sum, p| sum.checked_add(p.size))
-            .ok_or(NodeError::BadSizes)
+        self.parts.iter().try_fold(data, |sum, p| sum.checked_add(p.size)).ok_or(NodeError::BadSizes)
     }
 }
 
@@ -151,10 +143,7 @@ impl Node {
                 if !entries.is_sorted_by(|a, b| a.name.as_bytes() < b.name.as_bytes()) {
                     return Err(NodeError::Unsorted);
                 }
-                let links = entries
-                    .iter()
-                    .map(|e| (e.name.as_str(), e.cid, e.tsize))
-                    .collect();
+                let links = entries.iter().map(|e| (e.name.as_str(), e.cid, e.tsize)).collect();
                 (links, vec![0x08, 0x01])
             }
         };
@@ -173,9 +162,7 @@ impl Node {
         // dag-pb puts the links before the data, against the order of field numbers.
         wire::put_bytes(&mut out, 1, &fs);
         match self {
-            Self::Directory(_) if out.len() > HAMT_THRESHOLD => {
-                Err(NodeError::DirectoryTooLarge(out.len()))
-            }
+            Self::Directory(_) if out.len() > HAMT_THRESHOLD => Err(NodeError::DirectoryTooLarge(out.len())),
             _ if out.len() > MAX_BLOCK_BYTES => Err(NodeError::BlockTooLarge(out.len())),
             _ => Ok(out),
         }
@@ -187,10 +174,7 @@ impl Node {
             return Err(NodeError::BlockTooLarge(block.len()));
         }
         if codec == Codec::Raw {
-            return Ok(Self::File(FileNode {
-                data: block.clone(),
-                parts: Vec::new(),
-            }));
+            return Ok(Self::File(FileNode { data: block.clone(), parts: Vec::new() }));
         }
         let (links, fs) = decode_dag_pb(block)?;
         let fs = UnixFs::decode(&fs)?;
@@ -200,32 +184,16 @@ impl Node {
                     return Err(NodeError::BadSizes);
                 }
                 let parts = links.into_iter().zip(fs.sizes);
-                let parts = parts
-                    .map(|(l, size)| Part {
-                        cid: l.cid,
-                        size,
-                        tsize: l.tsize,
-                    })
-                    .collect();
-                let file = FileNode {
-                    data: fs.data,
-                    parts,
-                };
+                let parts = parts.map(|(l, size)| Part { cid: l.cid, size, tsize: l.tsize }).collect();
+                let file = FileNode { data: fs.data, parts };
                 if fs.size != Some(file.size()?) {
                     return Err(NodeError::BadSizes);
                 }
                 Self::File(file)
             }
-            TYPE_DIRECTORY => Self::Directory(
-                links
-                    .into_iter()
-                    .map(|l| Entry {
-                        name: l.name,
-                        cid: l.cid,
-                        tsize: l.tsize,
-                    })
-                    .collect(),
-            ),
+            TYPE_DIRECTORY => {
+                Self::Directory(links.into_iter().map(|l| Entry { name: l.name, cid: l.cid, tsize: l.tsize }).collect())
+            }
             TYPE_SYMLINK => return Err(NodeError::Unsupported("symlink")),
             TYPE_HAMT => return Err(NodeError::Unsupported("HAMT directory")),
             _ => return Err(NodeError::Unsupported("type of node")),
@@ -242,10 +210,7 @@ impl Node {
             Self::File(file) => (&file.parts, &[]),
             Self::Directory(entries) => (&[], entries),
         };
-        parts
-            .iter()
-            .map(|p| p.cid)
-            .chain(entries.iter().map(|e| e.cid))
+        parts.iter().map(|p| p.cid).chain(entries.iter().map(|e| e.cid))
     }
 }
 
@@ -270,10 +235,7 @@ fn decode_dag_pb(block: &Bytes) -> Result<(Vec<Link>, Bytes), NodeError> {
             _ => return Err(NodeError::Malformed("unknown field in dag-pb")),
         }
     }
-    Ok((
-        links,
-        data.ok_or(NodeError::Malformed("dag-pb node without UnixFS data"))?,
-    ))
+    Ok((links, data.ok_or(NodeError::Malformed("dag-pb node without UnixFS data"))?))
 }
 
 fn decode_link(bytes: &[u8]) -> Result<Link, NodeError> {
@@ -282,24 +244,16 @@ fn decode_link(bytes: &[u8]) -> Result<Link, NodeError> {
     while let Some((field, value)) = reader.next()? {
         match (field, value) {
             (1, wire::Value::Bytes(v)) => {
-                cid = Some(
-                    Cid::from_bytes(v)
-                        .map_err(|_| NodeError::Unsupported("link to another kind of CID"))?,
-                );
+                cid = Some(Cid::from_bytes(v).map_err(|_| NodeError::Unsupported("link to another kind of CID"))?);
             }
             (2, wire::Value::Bytes(v)) => {
-                name = std::str::from_utf8(v)
-                    .map_err(|_| NodeError::Malformed("name is not UTF-8"))?;
+                name = std::str::from_utf8(v).map_err(|_| NodeError::Malformed("name is not UTF-8"))?;
             }
             (3, wire::Value::Varint(v)) => tsize = v,
             _ => return Err(NodeError::Malformed("unknown field in a link")),
         }
     }
-    Ok(Link {
-        cid: cid.ok_or(NodeError::Malformed("link without a CID"))?,
-        name: name.to_owned(),
-        tsize,
-    })
+    Ok(Link { cid: cid.ok_or(NodeError::Malformed("link without a CID"))?, name: name.to_owned(), tsize })
 }
 
 /// The UnixFS message, as far as we read it.
@@ -396,11 +350,7 @@ mod tests {
     }
 
     fn entry(name: &str) -> Entry {
-        Entry {
-            name: name.to_owned(),
-            cid: raw(0),
-            tsize: 1,
-        }
+        Entry { name: name.to_owned(), cid: raw(0), tsize: 1 }
     }
 
     fn decode(bytes: &[u8]) -> Result<Node, NodeError> {
@@ -411,13 +361,7 @@ mod tests {
     fn bad_names_are_refused_both_ways() {
         let long = "n".repeat(256);
         for name in ["", ".", "..", "a/b", "/", "nul\0", long.as_str()] {
-            assert!(
-                matches!(
-                    Node::Directory(vec![entry(name)]).encode(),
-                    Err(NodeError::BadName { .. })
-                ),
-                "{name:?}"
-            );
+            assert!(matches!(Node::Directory(vec![entry(name)]).encode(), Err(NodeError::BadName { .. })), "{name:?}");
             // The same directory as a hostile maker would encode it.
             let mut link = Vec::new();
             wire::put_bytes(&mut link, 1, &raw(0).to_bytes());
@@ -426,10 +370,7 @@ mod tests {
             let mut node = Vec::new();
             wire::put_bytes(&mut node, 2, &link);
             wire::put_bytes(&mut node, 1, &[0x08, 0x01]);
-            assert!(
-                matches!(decode(&node), Err(NodeError::BadName { .. })),
-                "{name:?}"
-            );
+            assert!(matches!(decode(&node), Err(NodeError::BadName { .. })), "{name:?}");
         }
     }
 
@@ -459,10 +400,7 @@ mod tests {
     fn unsupported_kinds_are_named() {
         for (fs, what) in [
             (&[0x08, 4, 0x12, 1, b'x'][..], "symlink"),
-            (
-                &[0x08, 5, 0x28, 0x22, 0x30, 0x80, 0x02][..],
-                "HAMT directory",
-            ),
+            (&[0x08, 5, 0x28, 0x22, 0x30, 0x80, 0x02][..], "HAMT directory"),
             (&[0x08, 1, 0x38, 0x01][..], "mode or mtime"),
             (&[0x08, 3][..], "type of node"),
         ] {
@@ -474,27 +412,11 @@ mod tests {
 
     #[test]
     fn sizes_must_add_up() {
-        let huge = Part {
-            cid: raw(0),
-            size: u64::MAX,
-            tsize: 1,
-        };
-        let file = Node::File(FileNode {
-            data: Bytes::new(),
-            parts: vec![huge, huge],
-        });
+        let huge = Part { cid: raw(0), size: u64::MAX, tsize: 1 };
+        let file = Node::File(FileNode { data: Bytes::new(), parts: vec![huge, huge] });
         assert_eq!(file.encode(), Err(NodeError::BadSizes));
-        let part = Part {
-            cid: raw(0),
-            size: 1,
-            tsize: 1,
-        };
-        let mut lie = Node::File(FileNode {
-            data: Bytes::new(),
-            parts: vec![part],
-        })
-        .encode()
-        .unwrap();
+        let part = Part { cid: raw(0), size: 1, tsize: 1 };
+        let mut lie = Node::File(FileNode { data: Bytes::new(), parts: vec![part] }).encode().unwrap();
         let declared = lie.len() - 3; // .. 18 <size> 20 <size of the part>
         assert_eq!(lie[declared - 1], 0x18);
         lie[declared] = 9;
@@ -503,27 +425,15 @@ mod tests {
 
     #[test]
     fn link_counts_are_bounded() {
-        let part = Part {
-            cid: raw(0),
-            size: 1,
-            tsize: 1,
-        };
-        let node = |n| {
-            Node::File(FileNode {
-                data: Bytes::new(),
-                parts: vec![part; n],
-            })
-        };
+        let part = Part { cid: raw(0), size: 1, tsize: 1 };
+        let node = |n| Node::File(FileNode { data: Bytes::new(), parts: vec![part; n] });
         let most = node(MAX_LINKS).encode().unwrap();
         assert_eq!(decode(&most).unwrap().links().count(), MAX_LINKS);
         assert_eq!(node(MAX_LINKS + 1).encode(), Err(NodeError::TooManyLinks));
         // A block of nothing but empty links, within the size limit.
         let empties = [0x12, 0x00].repeat(MAX_BLOCK_BYTES / 2);
         assert!(decode(&empties).is_err());
-        assert!(matches!(
-            decode(&vec![0; MAX_BLOCK_BYTES + 1]),
-            Err(NodeError::BlockTooLarge(_))
-        ));
+        assert!(matches!(decode(&vec![0; MAX_BLOCK_BYTES + 1]), Err(NodeError::BlockTooLarge(_))));
     }
 
     proptest! {

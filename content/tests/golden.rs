@@ -7,9 +7,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use gantry_content::unixfs::NodeError;
-use gantry_content::{
-    BlockStore, ContentError, Profile, TreeLimits, cid_of_path, cid_of_reader, export, import_path,
-};
+use gantry_content::{BlockStore, ContentError, Profile, TreeLimits, cid_of_path, cid_of_reader, export, import_path};
 
 #[derive(serde::Deserialize)]
 struct Vector {
@@ -46,15 +44,9 @@ struct Words {
 
 impl Read for Words {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let want = usize::try_from(self.left)
-            .unwrap_or(usize::MAX)
-            .min(buf.len());
+        let want = usize::try_from(self.left).unwrap_or(usize::MAX).min(buf.len());
         // Whole words but at the very end; all readers here ask for multiples of eight.
-        let take = if want as u64 == self.left {
-            want
-        } else {
-            want & !7
-        };
+        let take = if want as u64 == self.left { want } else { want & !7 };
         for word in buf[..take].chunks_mut(8) {
             self.state ^= self.state << 13;
             self.state ^= self.state >> 7;
@@ -70,13 +62,7 @@ impl Recipe {
     fn write(&self, path: &Path) {
         match self {
             Self::File { seed, size } => {
-                let mut bytes = io::BufReader::with_capacity(
-                    1 << 20,
-                    Words {
-                        state: *seed,
-                        left: *size,
-                    },
-                );
+                let mut bytes = io::BufReader::with_capacity(1 << 20, Words { state: *seed, left: *size });
                 io::copy(&mut bytes, &mut File::create(path).unwrap()).unwrap();
             }
             Self::Dir { dir, many } => {
@@ -100,23 +86,9 @@ fn vectors() -> Vec<Vector> {
 fn files_have_kubos_cids() {
     for v in vectors() {
         if let Recipe::File { seed, size } = v.node {
-            let profile = Profile {
-                chunk_bytes: v.chunk,
-                max_links: v.max_links,
-            };
-            let bytes = io::BufReader::with_capacity(
-                1 << 20,
-                Words {
-                    state: seed,
-                    left: size,
-                },
-            );
-            assert_eq!(
-                cid_of_reader(bytes, profile).unwrap().to_string(),
-                v.cid,
-                "{}",
-                v.name
-            );
+            let profile = Profile { chunk_bytes: v.chunk, max_links: v.max_links };
+            let bytes = io::BufReader::with_capacity(1 << 20, Words { state: seed, left: size });
+            assert_eq!(cid_of_reader(bytes, profile).unwrap().to_string(), v.cid, "{}", v.name);
         }
     }
 }
@@ -133,13 +105,7 @@ fn directories_have_kubos_cids() {
         let cid = cid_of_path(&path, &TreeLimits::default());
         if v.hamt {
             let error = cid.unwrap_err();
-            let too_large = matches!(
-                &error,
-                ContentError::Node {
-                    source: NodeError::DirectoryTooLarge(_),
-                    ..
-                }
-            );
+            let too_large = matches!(&error, ContentError::Node { source: NodeError::DirectoryTooLarge(_), .. });
             assert!(too_large, "{}: {error}", v.name);
         } else {
             assert_eq!(cid.unwrap().to_string(), v.cid, "{}", v.name);
@@ -151,24 +117,12 @@ fn directories_have_kubos_cids() {
 #[test]
 fn odd_names_survive_the_way_through_the_store() {
     let tmp = tempfile::tempdir().unwrap();
-    let v = vectors()
-        .into_iter()
-        .find(|v| v.name.contains("odd names"))
-        .unwrap();
+    let v = vectors().into_iter().find(|v| v.name.contains("odd names")).unwrap();
     v.node.write(&tmp.path().join("input"));
     let store = BlockStore::open(tmp.path().join("store"), None).unwrap();
     let imported = import_path(&store, &tmp.path().join("input"), &TreeLimits::default()).unwrap();
     assert_eq!(imported.root.to_string(), v.cid);
-    let bytes = export(
-        &store,
-        &imported.root,
-        &tmp.path().join("output"),
-        &TreeLimits::default(),
-    )
-    .unwrap();
+    let bytes = export(&store, &imported.root, &tmp.path().join("output"), &TreeLimits::default()).unwrap();
     assert_eq!(bytes, imported.bytes);
-    assert_eq!(
-        cid_of_path(&tmp.path().join("output"), &TreeLimits::default()).unwrap(),
-        imported.root
-    );
+    assert_eq!(cid_of_path(&tmp.path().join("output"), &TreeLimits::default()).unwrap(), imported.root);
 }

@@ -8,8 +8,8 @@ use std::process::{Command, Stdio};
 
 use gantry_content::unixfs::{Entry, Node};
 use gantry_content::{
-    Block, BlockStore, Cid, Codec, ContentError, DagLimits, INLINE_BYTES, Profile, StoreError,
-    import_bytes, import_with_profile,
+    Block, BlockStore, Cid, Codec, ContentError, DagLimits, INLINE_BYTES, Profile, StoreError, import_bytes,
+    import_with_profile,
 };
 use proptest::prelude::*;
 
@@ -36,20 +36,13 @@ fn open(dir: &Path, quota: Option<u64>) -> BlockStore {
 /// Files of blocks on disk.
 fn block_files(dir: &Path) -> usize {
     let shards = fs::read_dir(dir.join("blocks")).unwrap();
-    shards
-        .map(|shard| fs::read_dir(shard.unwrap().path()).unwrap().count())
-        .sum()
+    shards.map(|shard| fs::read_dir(shard.unwrap().path()).unwrap().count()).sum()
 }
 
 #[test]
 fn blocks_survive_reopening() {
     let tmp = tempfile::tempdir().unwrap();
-    let blocks = [
-        block(1, 0),
-        block(2, INLINE_BYTES),
-        block(3, INLINE_BYTES + 1),
-        block(4, 1 << 20),
-    ];
+    let blocks = [block(1, 0), block(2, INLINE_BYTES), block(3, INLINE_BYTES + 1), block(4, 1 << 20)];
     {
         let store = open(tmp.path(), None);
         for block in &blocks {
@@ -58,27 +51,17 @@ fn blocks_survive_reopening() {
             store.put(block).unwrap();
             store.put(block).unwrap();
         }
-        assert!(matches!(
-            BlockStore::open(tmp.path(), None),
-            Err(StoreError::Locked(_))
-        ));
+        assert!(matches!(BlockStore::open(tmp.path(), None), Err(StoreError::Locked(_))));
     }
     let store = open(tmp.path(), None);
     let mut total = 0;
     for block in &blocks {
         assert_eq!(store.get(&block.cid()).unwrap().unwrap(), *block.bytes());
-        assert_eq!(
-            store.size(&block.cid()).unwrap(),
-            Some(u32::try_from(block.bytes().len()).unwrap())
-        );
+        assert_eq!(store.size(&block.cid()).unwrap(), Some(u32::try_from(block.bytes().len()).unwrap()));
         total += block.bytes().len() as u64;
     }
     let usage = store.usage().unwrap();
-    assert_eq!(
-        (usage.bytes, usage.blocks),
-        (total, 4),
-        "putting twice counts once"
-    );
+    assert_eq!((usage.bytes, usage.blocks), (total, 4), "putting twice counts once");
     assert_eq!(block_files(tmp.path()), 2, "small blocks live in the index");
 }
 
@@ -96,12 +79,7 @@ fn damage_on_disk_is_noticed_and_healed() {
     let store = open(tmp.path(), None);
     let block = block(1, 100_000);
     store.put(&block).unwrap();
-    let shard = fs::read_dir(tmp.path().join("blocks"))
-        .unwrap()
-        .next()
-        .unwrap()
-        .unwrap()
-        .path();
+    let shard = fs::read_dir(tmp.path().join("blocks")).unwrap().next().unwrap().unwrap().path();
     let file = shard.join(block.cid().to_string());
     for damage in [Some(&b"other bytes"[..]), None] {
         match damage {
@@ -109,10 +87,7 @@ fn damage_on_disk_is_noticed_and_healed() {
             None => fs::remove_file(&file).unwrap(),
         }
         assert!(matches!(store.get(&block.cid()), Err(StoreError::Corrupt(c)) if c == block.cid()));
-        assert!(
-            !store.has(&block.cid()).unwrap(),
-            "so that it is fetched again"
-        );
+        assert!(!store.has(&block.cid()).unwrap(), "so that it is fetched again");
         assert_eq!(store.usage().unwrap().blocks, 0);
         store.put(&block).unwrap();
         assert_eq!(store.get(&block.cid()).unwrap().unwrap(), *block.bytes());
@@ -124,11 +99,7 @@ fn pins_need_the_whole_dag() {
     let tmp = tempfile::tempdir().unwrap();
     let store = open(tmp.path(), None);
     let leaf = block(1, 10);
-    let entry = Entry {
-        name: "leaf".to_owned(),
-        cid: leaf.cid(),
-        tsize: 10,
-    };
+    let entry = Entry { name: "leaf".to_owned(), cid: leaf.cid(), tsize: 10 };
     let dir = Block::new(Codec::DagPb, Node::Directory(vec![entry]).encode().unwrap()).unwrap();
     store.put(&dir).unwrap();
     assert!(matches!(store.pin(&dir.cid(), "t"), Err(ContentError::Missing(c)) if c == leaf.cid()));
@@ -141,10 +112,7 @@ fn pins_need_the_whole_dag() {
 fn collection_spares_what_is_pinned_or_held() {
     let tmp = tempfile::tempdir().unwrap();
     let store = open(tmp.path(), None);
-    let profile = Profile {
-        chunk_bytes: 20_000,
-        max_links: 3,
-    };
+    let profile = Profile { chunk_bytes: 20_000, max_links: 3 };
     let import = |seed| import_with_profile(&store, &bytes(seed, 300_000)[..], profile).unwrap();
     let (pinned, held, loose) = (import(1), import(2), import(3));
     store.pin(&pinned.root, "one").unwrap();
@@ -167,10 +135,7 @@ fn collection_spares_what_is_pinned_or_held() {
     assert!(store.unpin(&pinned.root, "two").unwrap());
     assert!(!store.unpin(&pinned.root, "two").unwrap());
     store.gc(0).unwrap();
-    assert_eq!(
-        (store.usage().unwrap().bytes, store.usage().unwrap().blocks),
-        (0, 0)
-    );
+    assert_eq!((store.usage().unwrap().bytes, store.usage().unwrap().blocks), (0, 0));
     assert_eq!(block_files(tmp.path()), 0);
 }
 
@@ -193,11 +158,7 @@ fn a_full_store_collects_and_then_refuses() {
     }
     for _ in 0..3 {
         let refused = import_bytes(&store, bytes(99, 100_000)).unwrap_err();
-        let full = StoreError::QuotaExceeded {
-            used: 1_000_000,
-            quota: 1_000_000,
-            need: 100_000,
-        };
+        let full = StoreError::QuotaExceeded { used: 1_000_000, quota: 1_000_000, need: 100_000 };
         assert_eq!(refused.to_string(), full.to_string());
     }
     assert_eq!(block_files(tmp.path()), 10);
@@ -217,10 +178,7 @@ fn concurrent_imports_pins_and_collections_never_lose_what_is_pinned() {
             scope.spawn(move || {
                 for round in 0..12 {
                     // Threads share content in pairs, so that one unpins what the other pins.
-                    let profile = Profile {
-                        chunk_bytes: 30_000,
-                        max_links: 3,
-                    };
+                    let profile = Profile { chunk_bytes: 30_000, max_links: 3 };
                     let data = bytes(round * 2 + thread % 2, 200_000);
                     let imported = import_with_profile(&store, &data[..], profile).unwrap();
                     let tag = format!("thread-{thread}");
@@ -272,14 +230,10 @@ fn kill_9_leaves_a_consistent_store() {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let output = BufReader::new(child.stdout.take().unwrap())
-            .lines()
-            .map(|l| l.unwrap());
+        let output = BufReader::new(child.stdout.take().unwrap()).lines().map(|l| l.unwrap());
         let mut recent = Vec::new();
-        let mut output = output.filter_map(|l| {
-            l.split_once(' ')
-                .map(|(what, cid)| (what == "pinned", cid.parse::<Cid>()))
-        });
+        let mut output =
+            output.filter_map(|l| l.split_once(' ').map(|(what, cid)| (what == "pinned", cid.parse::<Cid>())));
         while recent.len() < lines {
             if let (is_pinned, Ok(cid)) = output.next().unwrap() {
                 recent.push(cid);
@@ -296,24 +250,14 @@ fn kill_9_leaves_a_consistent_store() {
         let report = store.check().unwrap();
         assert!(report.damaged.is_empty(), "{report:?}");
         let usage = store.usage().unwrap();
-        assert_eq!(
-            (report.blocks, report.bytes),
-            (usage.blocks, usage.bytes),
-            "counters agree with the rows"
-        );
+        assert_eq!((report.blocks, report.bytes), (usage.blocks, usage.bytes), "counters agree with the rows");
         for cid in &pinned {
             assert!(store.get(cid).unwrap().is_some(), "a pinned block is gone");
         }
-        assert!(
-            store.get(recent.last().unwrap()).unwrap().is_some(),
-            "a put that returned is durable"
-        );
+        assert!(store.get(recent.last().unwrap()).unwrap().is_some(), "a put that returned is durable");
         // Files and rows agree: collecting everything leaves pinned blocks' files alone.
         store.gc(0).unwrap();
-        let large = pinned
-            .iter()
-            .filter(|c| store.size(c).unwrap().unwrap() as usize > INLINE_BYTES)
-            .count();
+        let large = pinned.iter().filter(|c| store.size(c).unwrap().unwrap() as usize > INLINE_BYTES).count();
         assert_eq!(block_files(tmp.path()), large, "an orphan is left");
     }
     assert!(pinned.len() > 5);

@@ -9,9 +9,8 @@ use std::path::Path;
 use bytes::Bytes;
 use gantry_content::unixfs::{Entry, FileNode, Node, NodeError, Part};
 use gantry_content::{
-    Block, BlockStore, Cid, Codec, ContentError, ContentPath, DagLimits, FileReader, Profile, Stat,
-    TreeLimits, cat, cid_of_path, export, import_bytes, import_path, import_with_profile, ls,
-    resolve, stat,
+    Block, BlockStore, Cid, Codec, ContentError, ContentPath, DagLimits, FileReader, Profile, Stat, TreeLimits, cat,
+    cid_of_path, export, import_bytes, import_path, import_with_profile, ls, resolve, stat,
 };
 use proptest::prelude::*;
 
@@ -43,26 +42,12 @@ impl World {
     }
 
     fn file_of(&self, parts: &[(Cid, u64)]) -> Cid {
-        let parts = parts
-            .iter()
-            .map(|&(cid, size)| Part {
-                cid,
-                size,
-                tsize: size,
-            })
-            .collect();
-        self.put_node(&Node::File(FileNode {
-            data: Bytes::new(),
-            parts,
-        }))
+        let parts = parts.iter().map(|&(cid, size)| Part { cid, size, tsize: size }).collect();
+        self.put_node(&Node::File(FileNode { data: Bytes::new(), parts }))
     }
 
     fn dir_of(&self, entries: &[(&str, Cid)]) -> Cid {
-        let entry = |&(name, cid): &(&str, Cid)| Entry {
-            name: name.to_owned(),
-            cid,
-            tsize: 1,
-        };
+        let entry = |&(name, cid): &(&str, Cid)| Entry { name: name.to_owned(), cid, tsize: 1 };
         self.put_node(&Node::Directory(entries.iter().map(entry).collect()))
     }
 }
@@ -79,9 +64,7 @@ impl Tree {
             Self::File(bytes) => fs::write(path, bytes).unwrap(),
             Self::Dir(entries) => {
                 fs::create_dir(path).unwrap();
-                entries
-                    .iter()
-                    .for_each(|(name, tree)| tree.write(&path.join(name)));
+                entries.iter().for_each(|(name, tree)| tree.write(&path.join(name)));
             }
         }
     }
@@ -90,21 +73,10 @@ impl Tree {
         match self {
             Self::File(bytes) => assert_eq!(&fs::read(path).unwrap(), bytes),
             Self::Dir(entries) => {
-                let mut names: Vec<_> = fs::read_dir(path)
-                    .unwrap()
-                    .map(|e| e.unwrap().file_name())
-                    .collect();
+                let mut names: Vec<_> = fs::read_dir(path).unwrap().map(|e| e.unwrap().file_name()).collect();
                 names.sort();
-                assert_eq!(
-                    names,
-                    entries
-                        .keys()
-                        .map(std::ffi::OsString::from)
-                        .collect::<Vec<_>>()
-                );
-                entries
-                    .iter()
-                    .for_each(|(name, tree)| tree.check(&path.join(name)));
+                assert_eq!(names, entries.keys().map(std::ffi::OsString::from).collect::<Vec<_>>());
+                entries.iter().for_each(|(name, tree)| tree.check(&path.join(name)));
             }
         }
     }
@@ -172,47 +144,19 @@ fn paths_resolve() {
     assert_eq!(at(format!("{root}")).unwrap(), root);
     assert_eq!(at(format!("{root}/")).unwrap(), root);
     assert_eq!(at(format!("{root}/inner/leaf")).unwrap(), leaf);
-    assert!(matches!(
-        at(format!("{root}/nope")),
-        Err(ContentError::NoEntry { .. })
-    ));
+    assert!(matches!(at(format!("{root}/nope")), Err(ContentError::NoEntry { .. })));
     assert!(matches!(at(format!("{root}/a/b")), Err(ContentError::NotADirectory(c)) if c == leaf));
-    for bad in [
-        "",
-        "/",
-        "nope",
-        &format!("{root}//a"),
-        &format!("{root}/../a"),
-        &format!("{root}/."),
-        &format!("/{root}"),
-    ] {
-        assert!(
-            matches!(bad.parse::<ContentPath>(), Err(ContentError::BadPath(_))),
-            "{bad}"
-        );
+    for bad in
+        ["", "/", "nope", &format!("{root}//a"), &format!("{root}/../a"), &format!("{root}/."), &format!("/{root}")]
+    {
+        assert!(matches!(bad.parse::<ContentPath>(), Err(ContentError::BadPath(_))), "{bad}");
     }
-    let names: Vec<_> = ls(&world.store, &root)
-        .unwrap()
-        .into_iter()
-        .map(|e| e.name)
-        .collect();
+    let names: Vec<_> = ls(&world.store, &root).unwrap().into_iter().map(|e| e.name).collect();
     assert_eq!(names, ["a", "inner"]);
-    assert_eq!(
-        stat(&world.store, &root).unwrap(),
-        Stat::Directory { entries: 2 }
-    );
-    assert!(matches!(
-        ls(&world.store, &leaf),
-        Err(ContentError::NotADirectory(_))
-    ));
-    assert!(matches!(
-        cat(&world.store, &root, 9),
-        Err(ContentError::NotAFile(_))
-    ));
-    assert!(matches!(
-        cat(&world.store, &leaf, 3),
-        Err(ContentError::TooLarge { limit: 3 })
-    ));
+    assert_eq!(stat(&world.store, &root).unwrap(), Stat::Directory { entries: 2 });
+    assert!(matches!(ls(&world.store, &leaf), Err(ContentError::NotADirectory(_))));
+    assert!(matches!(cat(&world.store, &root, 9), Err(ContentError::NotAFile(_))));
+    assert!(matches!(cat(&world.store, &leaf, 3), Err(ContentError::TooLarge { limit: 3 })));
 }
 
 #[test]
@@ -221,25 +165,16 @@ fn links_and_pipes_are_not_imported() {
     let limits = TreeLimits::default();
     fs::create_dir(world.path("in")).unwrap();
     std::os::unix::fs::symlink("/etc/hostname", world.path("in/link")).unwrap();
-    assert!(matches!(
-        import_path(&world.store, &world.path("in"), &limits),
-        Err(ContentError::Unsupported { .. })
-    ));
+    assert!(matches!(import_path(&world.store, &world.path("in"), &limits), Err(ContentError::Unsupported { .. })));
     assert!(matches!(
         import_path(&world.store, &world.path("in/link"), &limits),
         Err(ContentError::Unsupported { .. })
     ));
     fs::remove_file(world.path("in/link")).unwrap();
     let socket = std::os::unix::net::UnixListener::bind(world.path("in/socket")).unwrap();
-    assert!(matches!(
-        import_path(&world.store, &world.path("in"), &limits),
-        Err(ContentError::Unsupported { .. })
-    ));
+    assert!(matches!(import_path(&world.store, &world.path("in"), &limits), Err(ContentError::Unsupported { .. })));
     drop(socket);
-    assert!(matches!(
-        import_path(&world.store, &world.path("nope"), &limits),
-        Err(ContentError::Io { .. })
-    ));
+    assert!(matches!(import_path(&world.store, &world.path("nope"), &limits), Err(ContentError::Io { .. })));
 }
 
 #[test]
@@ -248,33 +183,11 @@ fn imports_are_bounded() {
     fs::create_dir_all(world.path("in/a/b/c")).unwrap();
     fs::write(world.path("in/a/file"), [7; 1000]).unwrap();
     let import = |limits| import_path(&world.store, &world.path("in"), &limits).map(|i| i.bytes);
-    let fits = TreeLimits {
-        max_bytes: 1000,
-        max_entries: 5,
-        max_depth: 4,
-    };
+    let fits = TreeLimits { max_bytes: 1000, max_entries: 5, max_depth: 4 };
     assert_eq!(import(fits).unwrap(), 1000);
-    assert!(matches!(
-        import(TreeLimits {
-            max_bytes: 999,
-            ..fits
-        }),
-        Err(ContentError::TooLarge { .. })
-    ));
-    assert!(matches!(
-        import(TreeLimits {
-            max_entries: 4,
-            ..fits
-        }),
-        Err(ContentError::TooMany { .. })
-    ));
-    assert!(matches!(
-        import(TreeLimits {
-            max_depth: 3,
-            ..fits
-        }),
-        Err(ContentError::TooDeep { .. })
-    ));
+    assert!(matches!(import(TreeLimits { max_bytes: 999, ..fits }), Err(ContentError::TooLarge { .. })));
+    assert!(matches!(import(TreeLimits { max_entries: 4, ..fits }), Err(ContentError::TooMany { .. })));
+    assert!(matches!(import(TreeLimits { max_depth: 3, ..fits }), Err(ContentError::TooDeep { .. })));
 }
 
 #[test]
@@ -286,10 +199,7 @@ fn exports_touch_nothing_that_exists() {
     std::os::unix::fs::symlink(world.path("elsewhere"), world.path("dangling")).unwrap();
     fs::create_dir(world.path("empty")).unwrap();
     for taken in ["file", "dangling", "empty"] {
-        assert!(matches!(
-            export(&world.store, &root, &world.path(taken), &limits),
-            Err(ContentError::Io { .. })
-        ));
+        assert!(matches!(export(&world.store, &root, &world.path(taken), &limits), Err(ContentError::Io { .. })));
     }
     assert_eq!(fs::read(world.path("file")).unwrap(), b"old");
     assert!(!world.path("elsewhere").exists());
@@ -313,34 +223,21 @@ fn sizes_that_lie_are_caught() {
     for declared in [9, 11, u64::MAX] {
         let liar = world.file_of(&[(leaf, declared)]);
         assert!(
-            matches!(
-                cat(&world.store, &liar, u64::MAX),
-                Err(ContentError::SizeLie { actual: 10, .. })
-            ),
+            matches!(cat(&world.store, &liar, u64::MAX), Err(ContentError::SizeLie { actual: 10, .. })),
             "{declared}"
         );
         let deeper = world.file_of(&[(honest, declared)]);
-        assert!(matches!(
-            cat(&world.store, &deeper, u64::MAX),
-            Err(ContentError::SizeLie { actual: 10, .. })
-        ));
+        assert!(matches!(cat(&world.store, &deeper, u64::MAX), Err(ContentError::SizeLie { actual: 10, .. })));
     }
     // A directory where a piece of a file should be.
     let dir = world.dir_of(&[]);
-    assert!(matches!(
-        cat(&world.store, &world.file_of(&[(dir, 1)]), 9),
-        Err(ContentError::NotAFile(_))
-    ));
+    assert!(matches!(cat(&world.store, &world.file_of(&[(dir, 1)]), 9), Err(ContentError::NotAFile(_))));
 }
 
 #[test]
 fn bombs_are_bounded() {
     let world = World::new();
-    let limits = TreeLimits {
-        max_bytes: 1 << 20,
-        max_entries: 1000,
-        max_depth: 8,
-    };
+    let limits = TreeLimits { max_bytes: 1 << 20, max_entries: 1000, max_depth: 8 };
     // A file of 2^62 bytes in 32 blocks, each part twice.
     let mut file = (world.put(Codec::Raw, vec![0; 4]), 4u64);
     let mut levels = vec![file];
@@ -350,21 +247,12 @@ fn bombs_are_bounded() {
     }
     let refused = export(&world.store, &file.0, &world.path("out"), &limits);
     assert!(matches!(refused, Err(ContentError::TooLarge { .. })));
-    assert!(matches!(
-        cat(&world.store, &file.0, 1 << 20),
-        Err(ContentError::TooLarge { .. })
-    ));
+    assert!(matches!(cat(&world.store, &file.0, 1 << 20), Err(ContentError::TooLarge { .. })));
     // Walks see each block once: pinning it is quick.
     world.store.pin(&file.0, "bomb").unwrap();
-    assert_eq!(
-        cat(&world.store, &levels[10].0, 1 << 20).unwrap(),
-        vec![0; 4096]
-    );
+    assert_eq!(cat(&world.store, &levels[10].0, 1 << 20).unwrap(), vec![0; 4096]);
     let mut reader = FileReader::open(&world.store, &file.0).unwrap();
-    assert!(matches!(
-        reader.next_chunk(),
-        Err(ContentError::TooDeep { .. })
-    ));
+    assert!(matches!(reader.next_chunk(), Err(ContentError::TooDeep { .. })));
 
     // Directories that hold the same directory many times over.
     let mut dir = world.dir_of(&[("x", levels[0].0)]);
@@ -379,29 +267,11 @@ fn bombs_are_bounded() {
     for _ in 0..300 {
         chain = world.dir_of(&[("d", chain)]);
     }
-    assert!(matches!(
-        export(&world.store, &chain, &world.path("out"), &limits),
-        Err(ContentError::TooDeep { .. })
-    ));
+    assert!(matches!(export(&world.store, &chain, &world.path("out"), &limits), Err(ContentError::TooDeep { .. })));
     let walk = |limits| world.store.walk(&chain, &limits, |_, _| ());
-    assert!(matches!(
-        walk(DagLimits::default()),
-        Err(ContentError::TooDeep { .. })
-    ));
-    assert!(matches!(
-        walk(DagLimits {
-            max_blocks: 300,
-            ..DagLimits::NONE
-        }),
-        Err(ContentError::TooMany { .. })
-    ));
-    assert!(matches!(
-        walk(DagLimits {
-            max_bytes: 3000,
-            ..DagLimits::NONE
-        }),
-        Err(ContentError::TooLarge { .. })
-    ));
+    assert!(matches!(walk(DagLimits::default()), Err(ContentError::TooDeep { .. })));
+    assert!(matches!(walk(DagLimits { max_blocks: 300, ..DagLimits::NONE }), Err(ContentError::TooMany { .. })));
+    assert!(matches!(walk(DagLimits { max_bytes: 3000, ..DagLimits::NONE }), Err(ContentError::TooLarge { .. })));
     assert!(walk(DagLimits::NONE).is_ok());
     assert!(!world.path("out").exists());
 }
@@ -414,14 +284,8 @@ fn a_directory_past_the_threshold_is_refused_by_name() {
         fs::File::create(world.path("in").join(format!("entry-{n:05}"))).unwrap();
     }
     match import_path(&world.store, &world.path("in"), &TreeLimits::default()) {
-        Err(ContentError::Node {
-            what,
-            source: NodeError::DirectoryTooLarge(size),
-        }) => {
-            assert_eq!(
-                (what.as_str(), size),
-                (world.path("in").to_str().unwrap(), 4800 * 55 + 4)
-            );
+        Err(ContentError::Node { what, source: NodeError::DirectoryTooLarge(size) }) => {
+            assert_eq!((what.as_str(), size), (world.path("in").to_str().unwrap(), 4800 * 55 + 4));
         }
         other => panic!("{other:?}"),
     }
