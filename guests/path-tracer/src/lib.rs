@@ -13,16 +13,8 @@ use trace::Settings;
 /// # Errors
 /// Text for the user.
 pub fn check(settings: &Settings, index: u32, count: u32) -> Result<(), String> {
-    let Settings {
-        width,
-        height,
-        samples,
-        ..
-    } = *settings;
-    if !(1..=8192).contains(&width)
-        || !(1..=8192).contains(&height)
-        || !(1..=65536).contains(&samples)
-    {
+    let Settings { width, height, samples, .. } = *settings;
+    if !(1..=8192).contains(&width) || !(1..=8192).contains(&height) || !(1..=65536).contains(&samples) {
         return Err("width and height must be 1 to 8192, samples 1 to 65536".into());
     }
     if index >= count || count as usize > height {

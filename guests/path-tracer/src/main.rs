@@ -22,31 +22,18 @@ struct Args {
 
 fn parse(words: &[String]) -> Result<Args, String> {
     let mut args = Args {
-        settings: Settings {
-            width: 640,
-            height: 400,
-            samples: 24,
-            seed: 1,
-        },
+        settings: Settings { width: 640, height: 400, samples: 24, seed: 1 },
         tile: None,
         tiles: 8,
         from: "/in".into(),
         out: None,
     };
     for word in words {
-        let (name, value) = word
-            .split_once('=')
-            .ok_or_else(|| format!("not NAME=VALUE: {}", word))?;
+        let (name, value) = word.split_once('=').ok_or_else(|| format!("not NAME=VALUE: {}", word))?;
         if name == "scene" {
             let text = fs::read_to_string(value).map_err(|e| format!("{}: {}", value, e))?;
-            for line in text
-                .lines()
-                .map(str::trim)
-                .filter(|l| !l.is_empty() && !l.starts_with('#'))
-            {
-                let (name, value) = line
-                    .split_once('=')
-                    .ok_or_else(|| format!("not NAME=VALUE: {}", line))?;
+            for line in text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')) {
+                let (name, value) = line.split_once('=').ok_or_else(|| format!("not NAME=VALUE: {}", line))?;
                 set(&mut args, name.trim(), value.trim())?;
             }
         } else {
@@ -57,20 +44,12 @@ fn parse(words: &[String]) -> Result<Args, String> {
 }
 
 fn set(args: &mut Args, name: &str, value: &str) -> Result<(), String> {
-    let number = || {
-        value
-            .parse::<u32>()
-            .map_err(|e| format!("{}={}: {}", name, value, e))
-    };
+    let number = || value.parse::<u32>().map_err(|e| format!("{}={}: {}", name, value, e));
     match name {
         "width" => args.settings.width = number()? as usize,
         "height" => args.settings.height = number()? as usize,
         "samples" => args.settings.samples = number()?,
-        "seed" => {
-            args.settings.seed = value
-                .parse()
-                .map_err(|e| format!("{}={}: {}", name, value, e))?
-        }
+        "seed" => args.settings.seed = value.parse().map_err(|e| format!("{}={}: {}", name, value, e))?,
         "tile" => args.tile = Some(number()?),
         "tiles" => args.tiles = number()?,
         "in" => args.from = value.into(),
@@ -106,22 +85,11 @@ fn tile(args: &Args) -> Result<(), String> {
     check(&args.settings, index, args.tiles)?;
     let tile = render(args.settings, index, args.tiles, |row, rows| {
         if row * 10 / rows > (row - 1) * 10 / rows {
-            println!(
-                "tile {} of {}: row {} of {}, {} %",
-                index,
-                args.tiles,
-                row,
-                rows,
-                row * 100 / rows
-            );
+            println!("tile {} of {}: row {} of {}, {} %", index, args.tiles, row, rows, row * 100 / rows);
         }
     });
     let folder = args.out.clone().unwrap_or_else(|| "/out".into());
-    write(
-        &folder,
-        &format!("tile-{:03}.gtile", index),
-        &tile.to_bytes(),
-    )
+    write(&folder, &format!("tile-{:03}.gtile", index), &tile.to_bytes())
 }
 
 fn join(args: &Args) -> Result<(), String> {
@@ -145,11 +113,7 @@ fn run() -> Result<(), String> {
     match mode.as_str() {
         "tile" => tile(&args),
         "merge" => join(&args),
-        "render" => write(
-            &args.out.clone().unwrap_or_else(|| ".".into()),
-            "picture.png",
-            &whole(args.settings)?,
-        ),
+        "render" => write(&args.out.clone().unwrap_or_else(|| ".".into()), "picture.png", &whole(args.settings)?),
         _ => Err(USAGE.into()),
     }
 }

@@ -32,11 +32,7 @@ impl Vec3 {
     }
 
     pub fn cross(self, o: Vec3) -> Vec3 {
-        v(
-            self.y * o.z - self.z * o.y,
-            self.z * o.x - self.x * o.z,
-            self.x * o.y - self.y * o.x,
-        )
+        v(self.y * o.z - self.z * o.y, self.z * o.x - self.x * o.z, self.x * o.y - self.y * o.x)
     }
 
     pub fn length(self) -> f64 {
@@ -79,11 +75,7 @@ impl Vec3 {
 
     /// Two unit vectors that make a right-handed frame with this unit vector.
     pub fn frame(self) -> (Vec3, Vec3) {
-        let helper = if self.y.abs() > 0.9 {
-            v(1.0, 0.0, 0.0)
-        } else {
-            v(0.0, 1.0, 0.0)
-        };
+        let helper = if self.y.abs() > 0.9 { v(1.0, 0.0, 0.0) } else { v(0.0, 1.0, 0.0) };
         let side = helper.cross(self).unit();
         (side, self.cross(side))
     }
@@ -108,8 +100,7 @@ pub fn cos_sin(turn: f64) -> (f64, f64) {
     let a = (quarters - f64::from(quadrant) - 0.5) * core::f64::consts::FRAC_PI_2;
     let q = a * a;
     let s = a * (1.0 - q / 6.0 * (1.0 - q / 20.0 * (1.0 - q / 42.0 * (1.0 - q / 72.0))));
-    let c =
-        1.0 - q / 2.0 * (1.0 - q / 12.0 * (1.0 - q / 30.0 * (1.0 - q / 56.0 * (1.0 - q / 90.0))));
+    let c = 1.0 - q / 2.0 * (1.0 - q / 12.0 * (1.0 - q / 30.0 * (1.0 - q / 56.0 * (1.0 - q / 90.0))));
     let h = core::f64::consts::FRAC_1_SQRT_2;
     let (c, s) = ((c - s) * h, (c + s) * h);
     match quadrant & 3 {
@@ -174,9 +165,7 @@ impl Rng {
 
     fn bits(&mut self) -> u32 {
         let old = self.0;
-        self.0 = old
-            .wrapping_mul(6364136223846793005)
-            .wrapping_add(1442695040888963407);
+        self.0 = old.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         let shifted = (((old >> 18) ^ old) >> 27) as u32;
         shifted.rotate_right((old >> 59) as u32)
     }
@@ -205,10 +194,7 @@ mod tests {
             let turn = f64::from(i) / 1000.0;
             let (c, s) = cos_sin(turn);
             let a = turn * core::f64::consts::TAU;
-            assert!(
-                (c - a.cos()).abs() < 1e-7 && (s - a.sin()).abs() < 1e-7,
-                "{turn}: {c} {s}"
-            );
+            assert!((c - a.cos()).abs() < 1e-7 && (s - a.sin()).abs() < 1e-7, "{turn}: {c} {s}");
         }
     }
 

@@ -28,11 +28,7 @@ fn filter_rows(stride: usize, rgb: &[u8]) -> Vec<u8> {
     let zero = vec![0; stride];
     let mut out = Vec::with_capacity(rgb.len() + rgb.len() / stride);
     for (y, row) in rgb.chunks_exact(stride).enumerate() {
-        let up = if y == 0 {
-            &zero[..]
-        } else {
-            &rgb[(y - 1) * stride..y * stride]
-        };
+        let up = if y == 0 { &zero[..] } else { &rgb[(y - 1) * stride..y * stride] };
         let mut best: (u64, u8, Vec<u8>) = (u64::MAX, 0, Vec::new());
         for kind in 0..5u8 {
             let residues: Vec<u8> = (0..stride)
@@ -42,10 +38,7 @@ fn filter_rows(stride: usize, rgb: &[u8]) -> Vec<u8> {
                     row[i].wrapping_sub(predict(kind, a, up[i], c))
                 })
                 .collect();
-            let cost = residues
-                .iter()
-                .map(|&r| u64::from(r.min(r.wrapping_neg())))
-                .sum();
+            let cost = residues.iter().map(|&r| u64::from(r.min(r.wrapping_neg()))).sum();
             if cost < best.0 {
                 best = (cost, kind, residues);
             }
@@ -64,11 +57,7 @@ fn predict(kind: u8, a: u8, b: u8, c: u8) -> u8 {
         3 => ((u16::from(a) + u16::from(b)) / 2) as u8,
         _ => {
             let p = i16::from(a) + i16::from(b) - i16::from(c);
-            let (pa, pb, pc) = (
-                (p - i16::from(a)).abs(),
-                (p - i16::from(b)).abs(),
-                (p - i16::from(c)).abs(),
-            );
+            let (pa, pb, pc) = ((p - i16::from(a)).abs(), (p - i16::from(b)).abs(), (p - i16::from(c)).abs());
             if pa <= pb && pa <= pc {
                 a
             } else if pb <= pc {
@@ -125,11 +114,7 @@ const WINDOW: usize = 32768;
 const CHAIN: usize = 32;
 
 fn deflate(data: &[u8]) -> Vec<u8> {
-    let mut bits = Bits {
-        out: Vec::new(),
-        held: 0,
-        count: 0,
-    };
+    let mut bits = Bits { out: Vec::new(), held: 0, count: 0 };
     bits.put(1, 1);
     bits.put(1, 2);
     let mut head = vec![usize::MAX; 1 << 15];
@@ -148,9 +133,7 @@ fn deflate(data: &[u8]) -> Vec<u8> {
                 if at == usize::MAX || i - at > WINDOW {
                     break;
                 }
-                let same = (0..limit)
-                    .take_while(|&k| data[at + k] == data[i + k])
-                    .count();
+                let same = (0..limit).take_while(|&k| data[at + k] == data[i + k]).count();
                 if same > length {
                     length = same;
                     distance = i - at;
@@ -198,9 +181,7 @@ fn put_match(bits: &mut Bits, length: u32, distance: u32) {
 
 fn crc32(data: &[u8]) -> u32 {
     !data.iter().fold(u32::MAX, |crc, &byte| {
-        (0..8).fold(crc ^ u32::from(byte), |c, _| {
-            (c >> 1) ^ (0xedb88320 & (c & 1).wrapping_neg())
-        })
+        (0..8).fold(crc ^ u32::from(byte), |c, _| (c >> 1) ^ (0xedb88320 & (c & 1).wrapping_neg()))
     })
 }
 
@@ -232,15 +213,13 @@ mod tests {
         };
         assert_eq!((bit(), bit(), bit()), (1, 1, 0));
         let lengths = [
-            3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31, 35, 43, 51, 59, 67, 83, 99,
-            115, 131, 163, 195, 227, 258,
+            3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195,
+            227, 258,
         ];
-        let length_bits = [
-            0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0,
-        ];
+        let length_bits = [0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0];
         let distances = [
-            1, 2, 3, 4, 5, 7, 9, 13, 17, 25, 33, 49, 65, 97, 129, 193, 257, 385, 513, 769, 1025,
-            1537, 2049, 3073, 4097, 6145, 8193, 12289, 16385, 24577,
+            1, 2, 3, 4, 5, 7, 9, 13, 17, 25, 33, 49, 65, 97, 129, 193, 257, 385, 513, 769, 1025, 1537, 2049, 3073,
+            4097, 6145, 8193, 12289, 16385, 24577,
         ];
         let mut out: Vec<u8> = Vec::new();
         loop {
@@ -281,21 +260,10 @@ mod tests {
         let mut rng = 7u32;
         for i in 0..90_000u32 {
             rng = rng.wrapping_mul(1664525).wrapping_add(1013904223);
-            noise.push(if i % 7000 < 4000 {
-                (i / 300) as u8
-            } else {
-                (rng >> 24) as u8
-            });
+            noise.push(if i % 7000 < 4000 { (i / 300) as u8 } else { (rng >> 24) as u8 });
         }
         let again = [&noise[..], &noise[..40_000]].concat();
-        for data in [
-            &b""[..],
-            b"a",
-            b"abcabcabcabcabcabc",
-            &[0; 5000],
-            &noise,
-            &again,
-        ] {
+        for data in [&b""[..], b"a", b"abcabcabcabcabcabc", &[0; 5000], &noise, &again] {
             assert_eq!(inflate(&deflate(data)), data);
         }
     }

@@ -64,13 +64,9 @@ const NEAR: f64 = 1e-5;
 impl Solid {
     fn bounds(&self) -> (Vec3, Vec3) {
         match self.shape {
-            Shape::Sphere { centre, radius } => {
-                (centre - Vec3::ONE * radius, centre + Vec3::ONE * radius)
-            }
+            Shape::Sphere { centre, radius } => (centre - Vec3::ONE * radius, centre + Vec3::ONE * radius),
             Shape::Block { centre, axes, half } => {
-                let reach = |pick: fn(Vec3) -> f64| {
-                    (0..3).map(|k| pick(axes[k]).abs() * half[k]).sum::<f64>()
-                };
+                let reach = |pick: fn(Vec3) -> f64| (0..3).map(|k| pick(axes[k]).abs() * half[k]).sum::<f64>();
                 let r = v(reach(|a| a.x), reach(|a| a.y), reach(|a| a.z));
                 (centre - r, centre + r)
             }
@@ -88,11 +84,7 @@ impl Solid {
                     return None;
                 }
                 let half = square.sqrt();
-                let t = if along - half > NEAR {
-                    along - half
-                } else {
-                    along + half
-                };
+                let t = if along - half > NEAR { along - half } else { along + half };
                 if t <= NEAR || t >= far {
                     return None;
                 }
@@ -125,11 +117,7 @@ impl Solid {
                         return None;
                     }
                 }
-                let (t, normal) = if enter > NEAR {
-                    (enter, first)
-                } else {
-                    (leave, last)
-                };
+                let (t, normal) = if enter > NEAR { (enter, first) } else { (leave, last) };
                 if t <= NEAR || t >= far {
                     return None;
                 }
@@ -168,12 +156,7 @@ impl Scene {
         let mut nodes = Vec::new();
         let count = solids.len();
         grow(&mut solids, 0, count, &mut nodes);
-        Scene {
-            solids,
-            nodes,
-            sun: v(-0.62, 0.42, 0.52).unit(),
-            sunlight: v(4.3, 3.15, 2.1),
-        }
+        Scene { solids, nodes, sun: v(-0.62, 0.42, 0.52).unit(), sunlight: v(4.3, 3.15, 2.1) }
     }
 
     /// The nearest surface in front of the ray.
@@ -184,19 +167,11 @@ impl Scene {
             let t = -ray.from.y / ray.dir.y;
             if t > NEAR && t < 400.0 {
                 far = t;
-                best = Some(Hit {
-                    t,
-                    normal: v(0.0, 1.0, 0.0),
-                    material: Material::Quay,
-                });
+                best = Some(Hit { t, normal: v(0.0, 1.0, 0.0), material: Material::Quay });
             }
         }
         self.walk(ray, far, |t, normal, material| {
-            best = Some(Hit {
-                t,
-                normal,
-                material,
-            });
+            best = Some(Hit { t, normal, material });
             Some(t)
         });
         best
@@ -221,24 +196,15 @@ impl Scene {
     }
 
     /// Calls `found` for solids nearer than `far`; it gives the new limit, or none to stop.
-    fn walk(
-        &self,
-        ray: &Ray,
-        mut far: f64,
-        mut found: impl FnMut(f64, Vec3, Material) -> Option<f64>,
-    ) {
+    fn walk(&self, ray: &Ray, mut far: f64, mut found: impl FnMut(f64, Vec3, Material) -> Option<f64>) {
         let inv = v(1.0 / ray.dir.x, 1.0 / ray.dir.y, 1.0 / ray.dir.z);
         let mut at = 0;
         while at < self.nodes.len() {
             let node = &self.nodes[at];
             let a = (node.low - ray.from).filter(inv);
             let b = (node.high - ray.from).filter(inv);
-            let enter = pick_min(a.x, b.x)
-                .max(pick_min(a.y, b.y))
-                .max(pick_min(a.z, b.z));
-            let leave = pick_max(a.x, b.x)
-                .min(pick_max(a.y, b.y))
-                .min(pick_max(a.z, b.z));
+            let enter = pick_min(a.x, b.x).max(pick_min(a.y, b.y)).max(pick_min(a.z, b.z));
+            let leave = pick_max(a.x, b.x).min(pick_max(a.y, b.y)).min(pick_max(a.z, b.z));
             if enter > leave || leave < 0.0 || enter > far {
                 at = node.skip;
                 continue;
@@ -262,11 +228,7 @@ impl Scene {
         let zenith = v(0.14, 0.27, 0.62);
         let middle = v(0.58, 0.66, 0.88);
         let horizon = v(1.25, 0.78, 0.50);
-        let mut light = mix(
-            mix(horizon, middle, smooth(0.0, 0.22, up)),
-            zenith,
-            smooth(0.08, 0.85, up),
-        );
+        let mut light = mix(mix(horizon, middle, smooth(0.0, 0.22, up)), zenith, smooth(0.08, 0.85, up));
         let glow = to_sun.max(0.0);
         let glow4 = glow * glow * glow * glow;
         let glow32 = glow4 * glow4 * glow4 * glow4 * glow4 * glow4 * glow4 * glow4;
@@ -360,13 +322,7 @@ fn grow(solids: &mut [Solid], from: usize, to: usize, nodes: &mut Vec<Node>) {
     let index = nodes.len();
     let leaf = to - from <= 2;
     let count = if leaf { to - from } else { 0 };
-    nodes.push(Node {
-        low: low - pad,
-        high: high + pad,
-        skip: 0,
-        first: from,
-        count,
-    });
+    nodes.push(Node { low: low - pad, high: high + pad, skip: 0, first: from, count });
     if !leaf {
         let spread = right - left;
         let pick: fn(Vec3) -> f64 = if spread.x >= spread.y && spread.x >= spread.z {
@@ -386,51 +342,24 @@ fn grow(solids: &mut [Solid], from: usize, to: usize, nodes: &mut Vec<Node>) {
 }
 
 const fn paint(r: f64, g: f64, b: f64) -> Material {
-    Material::Paint {
-        base: v(r, g, b),
-        gloss: 0.05,
-        rough: 0.04,
-    }
+    Material::Paint { base: v(r, g, b), gloss: 0.05, rough: 0.04 }
 }
 
-const STEEL: Material = Material::Metal {
-    tint: v(0.62, 0.64, 0.67),
-    rough: 0.18,
-};
-const CHROME: Material = Material::Metal {
-    tint: v(0.93, 0.93, 0.95),
-    rough: 0.01,
-};
-const GOLD: Material = Material::Metal {
-    tint: v(1.0, 0.76, 0.33),
-    rough: 0.08,
-};
+const STEEL: Material = Material::Metal { tint: v(0.62, 0.64, 0.67), rough: 0.18 };
+const CHROME: Material = Material::Metal { tint: v(0.93, 0.93, 0.95), rough: 0.01 };
+const GOLD: Material = Material::Metal { tint: v(1.0, 0.76, 0.33), rough: 0.08 };
 const YELLOW: Material = paint(0.88, 0.42, 0.03);
-const DARK: Material = Material::Paint {
-    base: v(0.035, 0.04, 0.05),
-    gloss: 0.05,
-    rough: 0.15,
-};
+const DARK: Material = Material::Paint { base: v(0.035, 0.04, 0.05), gloss: 0.05, rough: 0.15 };
 
 fn sphere(out: &mut Vec<Solid>, centre: Vec3, radius: f64, material: Material) {
-    out.push(Solid {
-        shape: Shape::Sphere { centre, radius },
-        material,
-    });
+    out.push(Solid { shape: Shape::Sphere { centre, radius }, material });
 }
 
 /// A block along the world's axes, turned about the vertical so that its x axis points to `(c, s)`.
 fn block(out: &mut Vec<Solid>, centre: Vec3, half: Vec3, (c, s): (f64, f64), material: Material) {
     let along = v(c, 0.0, s).unit();
     let axes = [along, v(0.0, 1.0, 0.0), along.cross(v(0.0, 1.0, 0.0))];
-    out.push(Solid {
-        shape: Shape::Block {
-            centre,
-            axes,
-            half: [half.x, half.y, half.z],
-        },
-        material,
-    });
+    out.push(Solid { shape: Shape::Block { centre, axes, half: [half.x, half.y, half.z] }, material });
 }
 
 /// A square bar between two points.
@@ -438,14 +367,7 @@ fn bar(out: &mut Vec<Solid>, a: Vec3, b: Vec3, thick: f64, material: Material) {
     let along = (b - a).unit();
     let (side, up) = along.frame();
     let half = [(b - a).length() / 2.0, thick / 2.0, thick / 2.0];
-    out.push(Solid {
-        shape: Shape::Block {
-            centre: (a + b) * 0.5,
-            axes: [along, side, up],
-            half,
-        },
-        material,
-    });
+    out.push(Solid { shape: Shape::Block { centre: (a + b) * 0.5, axes: [along, side, up], half }, material });
 }
 
 const STRAIGHT: (f64, f64) = (1.0, 0.0);
@@ -455,57 +377,21 @@ fn crane(out: &mut Vec<Solid>) {
     for side in [-3.3, 3.3] {
         // Each portal: two raking legs, a sill on wheels, a tie half way up, and diagonals.
         for z in [-1.0, 1.0] {
-            bar(
-                out,
-                v(side, 0.42, z * 1.9),
-                v(side, top, z * 0.62),
-                0.24,
-                YELLOW,
-            );
-            block(
-                out,
-                v(side, 0.20, z * 1.9),
-                v(0.30, 0.10, 0.16),
-                STRAIGHT,
-                DARK,
-            );
+            bar(out, v(side, 0.42, z * 1.9), v(side, top, z * 0.62), 0.24, YELLOW);
+            block(out, v(side, 0.20, z * 1.9), v(0.30, 0.10, 0.16), STRAIGHT, DARK);
             for dx in [-0.2, 0.2] {
                 sphere(out, v(side + dx, 0.15, z * 1.9), 0.15, STEEL);
             }
-            bar(
-                out,
-                v(side, 0.5, z * 1.85),
-                v(side, 2.55, z * -1.28),
-                0.09,
-                YELLOW,
-            );
+            bar(out, v(side, 0.5, z * 1.85), v(side, 2.55, z * -1.28), 0.09, YELLOW);
         }
         bar(out, v(side, 0.42, -2.0), v(side, 0.42, 2.0), 0.22, YELLOW);
         bar(out, v(side, 2.55, -1.30), v(side, 2.55, 1.30), 0.16, YELLOW);
-        bar(
-            out,
-            v(side, top - 0.06, -0.75),
-            v(side, top - 0.06, 0.75),
-            0.20,
-            YELLOW,
-        );
+        bar(out, v(side, top - 0.06, -0.75), v(side, top - 0.06, 0.75), 0.20, YELLOW);
     }
     // Two lattice girders, with a walkway tie at each bay.
     for z in [-0.55, 0.55] {
-        bar(
-            out,
-            v(-4.6, top + 0.1, z),
-            v(4.6, top + 0.1, z),
-            0.16,
-            YELLOW,
-        );
-        bar(
-            out,
-            v(-4.6, top + 0.72, z),
-            v(4.6, top + 0.72, z),
-            0.10,
-            YELLOW,
-        );
+        bar(out, v(-4.6, top + 0.1, z), v(4.6, top + 0.1, z), 0.16, YELLOW);
+        bar(out, v(-4.6, top + 0.72, z), v(4.6, top + 0.72, z), 0.10, YELLOW);
         for i in 0..8 {
             let x = -4.6 + 1.15 * f64::from(i);
             let (a, b) = if i % 2 == 0 { (0.1, 0.72) } else { (0.72, 0.1) };
@@ -514,65 +400,26 @@ fn crane(out: &mut Vec<Solid>) {
     }
     for i in 0..9 {
         let x = -4.6 + 1.15 * f64::from(i);
-        bar(
-            out,
-            v(x, top + 0.72, -0.55),
-            v(x, top + 0.72, 0.55),
-            0.06,
-            YELLOW,
-        );
+        bar(out, v(x, top + 0.72, -0.55), v(x, top + 0.72, 0.55), 0.06, YELLOW);
     }
     // The trolley, its cabin and lamp, four ropes, the spreader, and the load: a ball of glass.
     let x = 0.55;
-    block(
-        out,
-        v(x, top + 0.28, 0.0),
-        v(0.55, 0.12, 0.48),
-        STRAIGHT,
-        DARK,
-    );
-    block(
-        out,
-        v(x, top + 0.48, 0.0),
-        v(0.26, 0.14, 0.24),
-        STRAIGHT,
-        paint(0.75, 0.08, 0.05),
-    );
-    block(
-        out,
-        v(x - 0.95, top - 0.42, 0.28),
-        v(0.27, 0.30, 0.24),
-        STRAIGHT,
-        paint(0.82, 0.84, 0.86),
-    );
+    block(out, v(x, top + 0.28, 0.0), v(0.55, 0.12, 0.48), STRAIGHT, DARK);
+    block(out, v(x, top + 0.48, 0.0), v(0.26, 0.14, 0.24), STRAIGHT, paint(0.75, 0.08, 0.05));
+    block(out, v(x - 0.95, top - 0.42, 0.28), v(0.27, 0.30, 0.24), STRAIGHT, paint(0.82, 0.84, 0.86));
     block(
         out,
         v(x - 0.95, top - 0.36, 0.525),
         v(0.20, 0.16, 0.01),
         STRAIGHT,
-        Material::Lamp {
-            light: v(6.0, 4.6, 2.6),
-        },
+        Material::Lamp { light: v(6.0, 4.6, 2.6) },
     );
     for (dx, dz) in [(-0.4, -0.3), (0.4, -0.3), (-0.4, 0.3), (0.4, 0.3)] {
-        bar(
-            out,
-            v(x + dx, 3.30, dz * 0.7),
-            v(x + dx, top + 0.2, dz),
-            0.028,
-            DARK,
-        );
+        bar(out, v(x + dx, 3.30, dz * 0.7), v(x + dx, top + 0.2, dz), 0.028, DARK);
     }
     block(out, v(x, 3.25, 0.0), v(0.62, 0.07, 0.28), STRAIGHT, DARK);
     bar(out, v(x, 3.2, 0.0), v(x, 2.98, 0.0), 0.09, STEEL);
-    sphere(
-        out,
-        v(x, 2.22, 0.0),
-        0.80,
-        Material::Glass {
-            tint: v(0.96, 0.985, 0.99),
-        },
-    );
+    sphere(out, v(x, 2.22, 0.0), 0.80, Material::Glass { tint: v(0.96, 0.985, 0.99) });
     sphere(out, v(x, 2.22, 0.0), 0.26, GOLD);
 }
 
@@ -625,23 +472,9 @@ fn yard(out: &mut Vec<Solid>) {
     // Balls in the foreground, for the light to play with.
     sphere(out, v(1.75, 0.46, 1.05), 0.46, CHROME);
     sphere(out, v(2.62, 0.27, 1.62), 0.27, paint(0.62, 0.03, 0.06));
-    sphere(
-        out,
-        v(0.75, 0.30, 2.05),
-        0.30,
-        Material::Glass {
-            tint: v(0.80, 0.95, 0.90),
-        },
-    );
+    sphere(out, v(0.75, 0.30, 2.05), 0.30, Material::Glass { tint: v(0.80, 0.95, 0.90) });
     sphere(out, v(-0.35, 0.20, 2.35), 0.20, GOLD);
     sphere(out, v(1.62, 0.16, 2.55), 0.16, paint(0.05, 0.20, 0.62));
     sphere(out, v(-2.35, 0.26, 2.35), 0.26, paint(0.80, 0.78, 0.74));
-    sphere(
-        out,
-        v(2.15, 0.11, 2.65),
-        0.11,
-        Material::Lamp {
-            light: v(9.0, 5.2, 2.2),
-        },
-    );
+    sphere(out, v(2.15, 0.11, 2.65), 0.11, Material::Lamp { light: v(9.0, 5.2, 2.2) });
 }

@@ -40,20 +40,12 @@ impl Camera {
     fn new(from: Vec3, to: Vec3, zoom: f64) -> Camera {
         let forward = (to - from).unit();
         let right = forward.cross(v(0.0, 1.0, 0.0)).unit();
-        Camera {
-            from,
-            right,
-            up: right.cross(forward),
-            forward: forward * zoom,
-        }
+        Camera { from, right, up: right.cross(forward), forward: forward * zoom }
     }
 
     /// The ray through a point of the picture; both coordinates in units of its height, from its middle.
     fn ray(&self, x: f64, y: f64) -> Ray {
-        Ray {
-            from: self.from,
-            dir: (self.forward + self.right * x - self.up * y).unit(),
-        }
+        Ray { from: self.from, dir: (self.forward + self.right * x - self.up * y).unit() }
     }
 }
 
@@ -97,21 +89,12 @@ impl Tracer {
     /// Prepares the scene.
     pub fn new(settings: Settings) -> Tracer {
         let camera = Camera::new(v(4.9, 1.75, 10.6), v(-0.02, 2.58, 0.0), 1.33);
-        Tracer {
-            scene: Scene::crane(),
-            camera,
-            settings,
-        }
+        Tracer { scene: Scene::crane(), camera, settings }
     }
 
     /// One pixel, whatever tile it is in.
     pub fn pixel(&self, x: usize, y: usize) -> Pixel {
-        let Settings {
-            width,
-            height,
-            samples,
-            seed,
-        } = self.settings;
+        let Settings { width, height, samples, seed } = self.settings;
         let index = (y * width + x) as u64;
         let mut shift = Rng::new(seed, index, u64::MAX);
         let start: [f64; 6] = core::array::from_fn(|_| shift.unit());
@@ -123,11 +106,7 @@ impl Tracer {
                 let at = start[k] + f64::from(sample + 1) * STEPS[k];
                 at - at.floor()
             });
-            let mut draw = Draw {
-                even,
-                used: 0,
-                rng: Rng::new(seed, index, u64::from(sample)),
-            };
+            let mut draw = Draw { even, used: 0, rng: Rng::new(seed, index, u64::from(sample)) };
             let px = (x as f64 + draw.next() - width as f64 * 0.5) * scale;
             let py = (y as f64 + draw.next() - height as f64 * 0.5) * scale;
             let path = self.path(self.camera.ray(px, py), &mut draw);
@@ -153,11 +132,7 @@ impl Tracer {
     }
 
     fn path(&self, mut ray: Ray, draw: &mut Draw) -> Path {
-        let mut out = Path {
-            light: Vec3::ZERO,
-            albedo: Vec3::ONE,
-            normal: Vec3::ZERO,
-        };
+        let mut out = Path { light: Vec3::ZERO, albedo: Vec3::ONE, normal: Vec3::ZERO };
         let mut weight = Vec3::ONE;
         // Whether all surfaces so far were mirrors or glass: then the next one is what the eye sees.
         let mut clear = true;
@@ -169,11 +144,7 @@ impl Tracer {
                 None => {
                     let light = weight.filter(self.scene.sky(ray.dir, direct));
                     // A path that found the sun in a blurred mirror must not leave a white dot.
-                    out.light += if bounce > 1 {
-                        cap(light, 8.0)
-                    } else {
-                        cap(light, 30.0)
-                    };
+                    out.light += if bounce > 1 { cap(light, 8.0) } else { cap(light, 30.0) };
                     if clear {
                         out.normal = -ray.dir;
                     }
@@ -203,10 +174,7 @@ impl Tracer {
                     }
                     let facing = -ray.dir.dot(hit.normal);
                     weight = weight.filter(tint + (Vec3::ONE - tint) * fifth(1.0 - facing));
-                    ray = Ray {
-                        from: at,
-                        dir: blurred(ray.dir.reflect(hit.normal), hit.normal, rough, draw),
-                    };
+                    ray = Ray { from: at, dir: blurred(ray.dir.reflect(hit.normal), hit.normal, rough, draw) };
                     direct = rough < 0.1;
                     if rough >= 0.1 {
                         out.light += weight.filter(self.sun_in_mirror(at, ray.dir, rough));
@@ -224,17 +192,10 @@ impl Tracer {
             let facing = (-ray.dir.dot(hit.normal)).max(0.0);
             let mirror = gloss + (1.0 - gloss) * fifth(1.0 - facing) * (1.0 - rough * 2.0);
             // The coat and the base are chosen in proportion to what they send on, and never seldom.
-            let chance = if bounce < 2 {
-                0.15 + 0.7 * mirror
-            } else {
-                mirror
-            };
+            let chance = if bounce < 2 { 0.15 + 0.7 * mirror } else { mirror };
             if draw.next() < chance {
                 weight = weight * (mirror / chance);
-                ray = Ray {
-                    from: at,
-                    dir: blurred(ray.dir.reflect(hit.normal), hit.normal, rough, draw),
-                };
+                ray = Ray { from: at, dir: blurred(ray.dir.reflect(hit.normal), hit.normal, rough, draw) };
                 direct = true;
                 continue;
             }
@@ -247,10 +208,7 @@ impl Tracer {
                 }
                 weight = weight / keep;
             }
-            ray = Ray {
-                from: at,
-                dir: hemisphere(hit.normal, draw),
-            };
+            ray = Ray { from: at, dir: hemisphere(hit.normal, draw) };
             direct = false;
         }
         out
@@ -266,10 +224,7 @@ impl Tracer {
         if facing <= 0.0 {
             return Vec3::ZERO;
         }
-        self.scene
-            .sunlight
-            .filter(self.scene.passes(&Ray { from: at, dir }))
-            * facing
+        self.scene.sunlight.filter(self.scene.passes(&Ray { from: at, dir })) * facing
     }
 
     /// The highlight of the sun on brushed metal, whose blurred mirror would rarely find the disc.
@@ -280,10 +235,7 @@ impl Tracer {
         if shape < 0.05 {
             return Vec3::ZERO;
         }
-        self.scene.sunlight.filter(self.scene.passes(&Ray {
-            from: at,
-            dir: self.scene.sun,
-        })) * (shape * shape * shape)
+        self.scene.sunlight.filter(self.scene.passes(&Ray { from: at, dir: self.scene.sun })) * (shape * shape * shape)
     }
 }
 
@@ -338,18 +290,10 @@ fn blurred(mirrored: Vec3, normal: Vec3, rough: f64, draw: &mut Draw) -> Vec3 {
 /// Through or off a surface of glass (index 1.5), chosen by Schlick's share.
 fn refract(ray: &Ray, hit: &Hit, at: Vec3, draw: &mut Draw) -> Ray {
     let inside = ray.dir.dot(hit.normal) > 0.0;
-    let (normal, ratio) = if inside {
-        (-hit.normal, 1.5)
-    } else {
-        (hit.normal, 1.0 / 1.5)
-    };
+    let (normal, ratio) = if inside { (-hit.normal, 1.5) } else { (hit.normal, 1.0 / 1.5) };
     let cosine = (-ray.dir.dot(normal)).min(1.0);
     let square = 1.0 - ratio * ratio * (1.0 - cosine * cosine);
-    let lean = if inside {
-        square.max(0.0).sqrt()
-    } else {
-        cosine
-    };
+    let lean = if inside { square.max(0.0).sqrt() } else { cosine };
     let dir = if square <= 0.0 || draw.rng.unit() < 0.04 + 0.96 * fifth(1.0 - lean) {
         ray.dir.reflect(normal)
     } else {

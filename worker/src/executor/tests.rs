@@ -763,5 +763,6 @@ mod path_tracer_guest {
             );
         }
         assert_eq!(png, path_tracer::whole(settings).unwrap());
+        assert_eq!(png, fs::read(guest().join("picture.png")).unwrap());
     }
 }
