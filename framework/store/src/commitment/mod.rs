@@ -3,6 +3,8 @@
 mod iavl;
 mod multistore;
 mod proof;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use iavl::Tree;
 pub(crate) use multistore::{multistore_root, prove_store};
@@ -58,15 +60,4 @@ pub(crate) struct ExportedNode {
     /// The hash of a leaf; empty for an inner node.
     #[prost(bytes = "vec", tag = "4")]
     pub(crate) hash: Vec<u8>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use sha2::{Digest, Sha256};
-
-    #[test]
-    fn the_empty_hash_is_the_digest_of_nothing() {
-        assert_eq!(EMPTY_HASH, <Hash>::from(Sha256::digest([])));
-    }
 }
