@@ -5,6 +5,7 @@ use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
@@ -228,14 +229,12 @@ impl Read for FileReader {
 /// Everything is made anew inside a fresh sibling of `dest`, which takes its name only when complete: no existing file
 /// is opened, no link followed, and a failure leaves nothing. Returns bytes of content written.
 pub fn export(store: &BlockStore, cid: &Cid, dest: &Path, limits: &TreeLimits) -> Result<u64, ContentError> {
-    let exists = || ContentError::io(dest)(io::Error::from(io::ErrorKind::AlreadyExists));
+    static NEXT: AtomicU64 = AtomicU64::new(0);
     if fs::symlink_metadata(dest).is_ok() {
-        return Err(exists());
+        return Err(ContentError::io(dest)(io::Error::from(io::ErrorKind::AlreadyExists)));
     }
-    let name = dest.file_name().ok_or_else(exists)?;
-    let mut partial = std::ffi::OsString::from(format!(".partial-{}-", std::process::id()));
-    partial.push(name);
-    let partial = dest.with_file_name(partial);
+    let unique = NEXT.fetch_add(1, Ordering::Relaxed);
+    let partial = dest.with_file_name(format!(".partial-{}-{unique}", std::process::id()));
     let result = write_tree(store, cid, &partial, limits).and_then(|bytes| {
         fs::rename(&partial, dest).map_err(ContentError::io(dest))?;
         Ok(bytes)

@@ -240,6 +240,7 @@ fn kill_9_leaves_a_consistent_store() {
                 pinned.extend(is_pinned.then_some(cid));
             }
         }
+        assert!(matches!(BlockStore::open(tmp.path(), None), Err(StoreError::Locked(_))), "one process at a time");
         child.kill().unwrap();
         for (is_pinned, cid) in output {
             pinned.extend(cid.ok().filter(|_| is_pinned));
