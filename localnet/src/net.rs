@@ -1,0 +1,239 @@
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+use gantry_client::{Chain, Endpoints, GasPrice, Sender};
+use gantry_keyring::{HdPath, Keyring};
+use gantry_proto::gantry::provider::v1::QueryOffersRequest;
+use nix::sys::signal;
+
+use crate::{
+    ports::free_ports,
+    process::{Process, binary, pid, run},
+    wait::until,
+    worker::{Worker, WorkerOptions},
+};
+
+/// What a network is made of.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Chain id.
+    pub chain_id: String,
+    /// Where everything lies; created if absent.
+    pub dir: PathBuf,
+    /// CometBFT's pause after a block: most of the block interval on one machine.
+    pub timeout_commit: Duration,
+    /// Keys with money at genesis, besides the workers': name and coins.
+    pub accounts: Vec<(String, String)>,
+    /// Worker keys to fund at genesis.
+    pub workers: Vec<String>,
+}
+
+impl Options {
+    /// A fast chain in a folder with one rich account, `renter`.
+    #[must_use]
+    pub fn new(dir: &Path) -> Self {
+        Self {
+            chain_id: "gantry-local-1".into(),
+            dir: dir.to_owned(),
+            timeout_commit: Duration::from_millis(200),
+            accounts: vec![("renter".into(), "1000000000ugantry".into())],
+            workers: Vec::new(),
+        }
+    }
+}
+
+/// Coins of each worker at genesis: a bond of 100 gantry, and fees.
+const WORKER_COINS: &str = "150000000ugantry";
+/// Longest that a node may take from its start to a block.
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// One validator and its workers.
+#[derive(Debug)]
+pub struct Localnet {
+    options: Options,
+    endpoints: Endpoints,
+    p2p: u16,
+    node: Process,
+    /// The workers, in the order they were started.
+    pub workers: Vec<Worker>,
+}
+
+impl Localnet {
+    /// Creates the genesis, starts the node and waits for its first block.
+    pub async fn start(options: Options) -> Result<Self> {
+        fs::create_dir_all(&options.dir)?;
+        let [rpc, grpc, p2p] = free_ports()?;
+        let endpoints = Endpoints { rpc: format!("http://127.0.0.1:{rpc}"), grpc: format!("http://127.0.0.1:{grpc}") };
+        let home = options.dir.join("node");
+        initialise(&options, &home)?;
+        let node = start_node(&home, &endpoints, p2p, "")?;
+        let mut net = Self { options, endpoints, p2p, node, workers: Vec::new() };
+        net.wait_for_height(1).await?;
+        Ok(net)
+    }
+
+    /// Folder of everything.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.options.dir
+    }
+
+    /// Home of the validator.
+    #[must_use]
+    pub fn home(&self) -> PathBuf {
+        self.options.dir.join("node")
+    }
+
+    /// Where the node listens.
+    #[must_use]
+    pub fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
+    /// The validator's process.
+    pub fn node(&mut self) -> &mut Process {
+        &mut self.node
+    }
+
+    /// A connection to the node.
+    pub async fn chain(&self) -> Result<Chain> {
+        Ok(Chain::connect(self.endpoints.clone()).await?)
+    }
+
+    /// The test keyring that holds the keys funded at genesis.
+    #[must_use]
+    pub fn keyring(&self) -> Keyring {
+        Keyring::test(&self.home())
+    }
+
+    /// A sender for one of those keys.
+    pub async fn sender(&self, key: &str) -> Result<Sender> {
+        Ok(Sender::new(self.chain().await?, self.keyring().signer(key)?, GasPrice::default()))
+    }
+
+    /// Waits until the node has a block of this height; says what its log says when it has died.
+    pub async fn wait_for_height(&mut self, height: u64) -> Result<u64> {
+        let endpoints = self.endpoints.clone();
+        let node = &mut self.node;
+        let start = Instant::now();
+        until(&format!("block {height}"), START_LIMIT, async || {
+            if let Err(e) = node.check() {
+                anyhow::ensure!(start.elapsed() > START_LIMIT, "{e:#}");
+            }
+            let now = Chain::connect(endpoints.clone()).await?.height().await?;
+            Ok((now >= height).then_some(now))
+        })
+        .await
+        .with_context(|| format!("the node does not make blocks; its log ends:\n{}", self.node.tail(15)))
+    }
+
+    /// Starts a worker for a key funded at genesis.
+    pub fn start_worker(&mut self, options: WorkerOptions) -> Result<()> {
+        let worker = Worker::start(options, &self.options.dir, &self.home(), &self.endpoints)?;
+        self.workers.push(worker);
+        Ok(())
+    }
+
+    /// Waits until as many offers are on the market as there are workers.
+    pub async fn wait_for_offers(&mut self, count: usize) -> Result<()> {
+        let chain = self.chain().await?;
+        let workers = &mut self.workers;
+        until(&format!("{count} offers"), START_LIMIT, async || {
+            for worker in workers.iter_mut() {
+                worker.process.check()?;
+            }
+            let offers = chain.providers().offers(QueryOffersRequest::default()).await?.into_inner().offers;
+            Ok((offers.len() >= count).then_some(()))
+        })
+        .await
+    }
+
+    /// kill -9 of the node; its CometBFT dies with it.
+    pub fn kill_node(&mut self) -> Result<()> {
+        self.node.kill()
+    }
+
+    /// kill -9 of CometBFT alone: the node must start it again.
+    pub fn kill_cometbft(&mut self) -> Result<()> {
+        for child in self.node.children()? {
+            signal::kill(pid(child)?, signal::Signal::SIGKILL)?;
+        }
+        Ok(())
+    }
+
+    /// Starts the node again after a kill.
+    pub fn restart_node(&mut self) -> Result<()> {
+        self.node = start_node(&self.home(), &self.endpoints, self.p2p, "")?;
+        Ok(())
+    }
+
+    /// Starts a second full node with nothing but the genesis: it must reach the same state. Its gRPC and RPC
+    /// endpoints come with it.
+    pub fn start_follower(&self) -> Result<(Process, Endpoints)> {
+        let home = self.options.dir.join("follower");
+        let gantryd = binary("gantryd")?;
+        run(&gantryd, &["init", "follower", "--chain-id", &self.options.chain_id, "--home", text(&home)?])?;
+        fs::copy(self.home().join("config/genesis.json"), home.join("config/genesis.json"))?;
+        tune(&home, &self.options)?;
+        let peer_id = run(&gantryd, &["comet", "show-node-id", "--home", text(&self.home())?])?;
+        let [rpc, grpc, p2p] = free_ports()?;
+        let endpoints = Endpoints { rpc: format!("http://127.0.0.1:{rpc}"), grpc: format!("http://127.0.0.1:{grpc}") };
+        let peer = format!("{}@127.0.0.1:{}", peer_id.trim(), self.p2p);
+        Ok((start_node(&home, &endpoints, p2p, &peer)?, endpoints))
+    }
+
+    /// Stops workers and node in order, and says so if one does not stop by itself.
+    pub async fn stop(mut self) -> Result<()> {
+        for worker in &mut self.workers {
+            worker.process.stop().await?;
+        }
+        self.node.stop().await?;
+        Ok(())
+    }
+}
+
+fn initialise(options: &Options, home: &Path) -> Result<()> {
+    let gantryd = binary("gantryd")?;
+    let home_text = text(home)?;
+    run(&gantryd, &["init", "validator", "--chain-id", &options.chain_id, "--home", home_text])?;
+    let keyring = Keyring::test(home);
+    let workers = options.workers.iter().map(|name| (name.clone(), WORKER_COINS.to_owned()));
+    for (name, coins) in options.accounts.iter().cloned().chain(workers) {
+        let key = keyring.create(&name, HdPath::default())?;
+        run(&gantryd, &["genesis", "add-genesis-account", &key.address, &coins, "--home", home_text])?;
+    }
+    run(&gantryd, &["genesis", "validate", "--home", home_text])?;
+    tune(home, options)
+}
+
+/// Loopback needs none of the caution of a network.
+fn tune(home: &Path, options: &Options) -> Result<()> {
+    let path = home.join("config/config.toml");
+    let mut config: toml_edit::DocumentMut = fs::read_to_string(&path)?.parse()?;
+    config["consensus"]["timeout_commit"] = toml_edit::value(format!("{}ms", options.timeout_commit.as_millis()));
+    config["p2p"]["addr_book_strict"] = toml_edit::value(false);
+    config["p2p"]["allow_duplicate_ip"] = toml_edit::value(true);
+    fs::write(&path, config.to_string())?;
+    Ok(())
+}
+
+fn start_node(home: &Path, endpoints: &Endpoints, p2p: u16, peers: &str) -> Result<Process> {
+    let rpc = endpoints.rpc.replace("http://", "tcp://");
+    let grpc = endpoints.grpc.trim_start_matches("http://");
+    let p2p = format!("tcp://127.0.0.1:{p2p}");
+    let mut args = vec!["start", "--home", text(home)?, "--minimum-gas-prices", "0.0025ugantry"];
+    args.extend(["--rpc.laddr", &rpc, "--grpc.address", grpc, "--p2p.laddr", &p2p]);
+    if !peers.is_empty() {
+        args.extend(["--p2p.persistent_peers", peers]);
+    }
+    let log = home.with_extension("log");
+    Process::spawn("gantryd", &binary("gantryd")?, &args, &log)
+}
+
+pub(crate) fn text(path: &Path) -> Result<&str> {
+    path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))
+}
