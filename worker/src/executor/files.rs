@@ -433,3 +433,111 @@ pub(super) fn export(root: &Rc<Node>, folder: &Path) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree(max_bytes: u64, max_nodes: u32) -> (Rc<Quota>, Rc<Node>) {
+        let quota = Quota::new(max_bytes, max_nodes);
+        let root = Node::out(&quota);
+        (quota, root)
+    }
+
+    fn make(root: &Rc<Node>, path: &str) -> Rc<Node> {
+        resolve(root, path).unwrap().create_file().unwrap()
+    }
+
+    fn folder(root: &Rc<Node>, path: &str) {
+        resolve(root, path).unwrap().create_folder().unwrap();
+    }
+
+    fn rename(root: &Rc<Node>, from: &str, to: &str) -> Result<(), Errno> {
+        resolve(root, from)?.rename(&resolve(root, to)?)
+    }
+
+    #[test]
+    fn what_is_deleted_no_longer_counts_once_it_is_closed() {
+        let (quota, root) = tree(10, 1);
+        let file = make(&root, "a");
+        file.write_at(0, b"0123456789").unwrap();
+        assert_eq!(file.write_at(10, b"x"), Err(Errno::NoSpace));
+        resolve(&root, "a").unwrap().remove(false).unwrap();
+        assert_eq!((quota.bytes.get(), quota.nodes.get()), (10, 1), "still open");
+        assert_eq!(resolve(&root, "b").unwrap().create_file().err(), Some(Errno::NoSpace));
+        drop(file);
+        assert_eq!((quota.bytes.get(), quota.nodes.get()), (0, 0));
+        make(&root, "b").write_at(0, b"0123456789").unwrap();
+    }
+
+    #[test]
+    fn cutting_gives_room_back_and_gaps_are_zeros() {
+        let (quota, root) = tree(10, 9);
+        let file = make(&root, "a");
+        file.write_at(3, b"abc").unwrap();
+        file.set_size(4).unwrap();
+        file.set_size(6).unwrap();
+        assert_eq!(quota.bytes.get(), 6);
+        let Kind::Output(data) = &file.kind else { panic!("{file:?}") };
+        assert_eq!(*data.borrow(), b"\0\0\0a\0\0");
+        // An empty write far away changes nothing, as POSIX has it.
+        file.write_at(u64::MAX, b"").unwrap();
+        assert_eq!(file.write_at(u64::MAX, b"x"), Err(Errno::TooBig));
+        assert_eq!(quota.bytes.get(), 6);
+    }
+
+    #[test]
+    fn renaming_follows_posix() {
+        let (quota, root) = tree(100, 99);
+        for path in ["d", "d/e", "f"] {
+            folder(&root, path);
+        }
+        make(&root, "d/e/file").write_at(0, b"old").unwrap();
+        make(&root, "g").write_at(0, b"newer").unwrap();
+
+        assert_eq!(rename(&root, "d", "d/e/d"), Err(Errno::Invalid), "into itself");
+        assert_eq!(rename(&root, "d", "d/e"), Err(Errno::Invalid));
+        assert_eq!(rename(&root, "g", "f"), Err(Errno::IsDirectory));
+        assert_eq!(rename(&root, "f", "g"), Err(Errno::NotDirectory));
+        assert_eq!(rename(&root, "f", "d"), Err(Errno::NotEmpty));
+        assert_eq!(rename(&root, "missing", "x"), Err(Errno::NoEntry));
+        assert_eq!(rename(&root, "g", "x/"), Err(Errno::NotDirectory));
+        rename(&root, "g", "g").unwrap();
+
+        rename(&root, "g", "d/e/file").unwrap();
+        assert_eq!(quota.bytes.get(), 5, "the file that was there is gone");
+        rename(&root, "d", "f").unwrap();
+        assert!(resolve(&root, "f/e/file").unwrap().existing().is_ok());
+        assert!(resolve(&root, "d").unwrap().existing().is_err());
+        assert_eq!(quota.nodes.get(), 3);
+    }
+
+    #[test]
+    fn moving_a_deep_folder_keeps_the_bound_on_depth() {
+        let (_, root) = tree(0, 999);
+        let mut path = "a".to_owned();
+        folder(&root, &path);
+        for _ in 1..DEPTH {
+            path.push_str("/a");
+            folder(&root, &path);
+        }
+        assert_eq!(resolve(&root, &format!("{path}/a")).err(), Some(Errno::NameTooLong));
+        folder(&root, "b");
+        assert_eq!(rename(&root, "a", "b/a"), Err(Errno::NameTooLong));
+        rename(&root, "a/a", "b/a").unwrap();
+        assert_eq!(rename(&root, "b", "a/b"), Err(Errno::NameTooLong));
+    }
+
+    #[test]
+    fn the_tree_is_written_out_as_it_is() {
+        let (_, root) = tree(100, 99);
+        folder(&root, "empty");
+        folder(&root, "d");
+        make(&root, "d/file").write_at(0, b"content").unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        export(&root, dir.path()).unwrap();
+        assert_eq!(fs::read(dir.path().join("d/file")).unwrap(), b"content");
+        assert_eq!(fs::read_dir(dir.path().join("empty")).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
+}

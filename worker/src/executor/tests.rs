@@ -613,9 +613,9 @@ async fn no_arguments_of_a_host_call_break_the_host() {
                         0 => random() % 8,
                         1 => random() % 131_072,
                         2 => 131_060 + random() % 20,
-                        _ => random() << 1 | random() % 2,
+                        _ => (random() << 1) | (random() % 2),
                     };
-                    if c == 'I' { format!("(i64.const {n})") } else { format!("(i32.const {})", n as u32 as i32) }
+                    if c == 'I' { format!("(i64.const {n})") } else { format!("(i32.const {})", n & 0xffff_ffff) }
                 })
                 .collect();
             writeln!(code, "(drop (call ${name} {arguments}))").unwrap();

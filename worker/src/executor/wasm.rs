@@ -129,7 +129,7 @@ impl WasmExecutor {
                 while let Some(engine) = ticking.upgrade() {
                     engine.increment_epoch();
                     drop(engine);
-                    thread::sleep(EPOCH);
+                    tick();
                 }
             })
             .map_err(|e| NoResult::Host(e.to_string()))?;
@@ -154,6 +154,12 @@ impl Executor for WasmExecutor {
             .map_err(|e| NoResult::Host(e.to_string()))?;
         receive.await.unwrap_or_else(|_| Err(NoResult::Host("the run's thread panicked".into())))
     }
+}
+
+/// Waits for the next epoch.
+#[allow(clippy::disallowed_methods, reason = "the epoch is nothing but time passing")]
+fn tick() {
+    thread::sleep(EPOCH);
 }
 
 fn config() -> Config {
