@@ -9,7 +9,7 @@
 //! The first two are checked after every block, the last is a full scan. There are no messages: modules that decide over
 //! jobs move the money through [`keeper`].
 
-mod error;
+mod errors;
 mod genesis;
 mod invariants;
 pub mod keeper;
@@ -19,7 +19,7 @@ mod query;
 mod state;
 mod types;
 
-pub use error::EscrowError;
+pub use errors::EscrowError;
 pub use keeper::{ACCOUNT, FEE_ACCOUNT, Released};
 pub use module::EscrowModule;
 pub use params::{MAX_FEE_PPM, default_params, validate_params};

@@ -8,7 +8,7 @@
 //! - a provider is active exactly if its bond reaches the minimum
 
 mod abci;
-mod error;
+mod errors;
 mod genesis;
 mod handler;
 mod invariants;
@@ -19,7 +19,11 @@ mod query;
 mod state;
 mod types;
 
-pub use error::ProviderError;
+#[cfg(test)]
+mod testing;
+
+pub use errors::ProviderError;
+pub use handler::{Bond, Heartbeat, RegisterProvider, RemoveOffer, SetOffer, Unbond, UpdateProvider};
 pub use module::ProviderModule;
 pub use params::{default_params, validate_params};
 pub use state::STORE;

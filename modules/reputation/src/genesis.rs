@@ -13,10 +13,7 @@ use crate::{
 };
 
 pub(crate) fn default() -> GenesisState {
-    GenesisState {
-        params: Some(default_params()),
-        records: Vec::new(),
-    }
+    GenesisState { params: Some(default_params()), records: Vec::new() }
 }
 
 pub(crate) fn validate(state: &GenesisState) -> Result<()> {
@@ -46,14 +43,8 @@ pub(crate) fn init(ctx: &mut dyn Ctx, state: GenesisState) -> Result<()> {
 }
 
 pub(crate) fn export(state: &dyn KvRead) -> Result<GenesisState> {
-    let records = RECORDS
-        .iter(state, Order::Ascending)?
-        .map(|row| Ok(row?.1.0))
-        .collect::<Result<_>>()?;
-    Ok(GenesisState {
-        params: Some(keeper::params(state)?),
-        records,
-    })
+    let records = RECORDS.iter(state, Order::Ascending)?.map(|row| Ok(row?.1.0)).collect::<Result<_>>()?;
+    Ok(GenesisState { params: Some(keeper::params(state)?), records })
 }
 
 #[cfg(test)]
@@ -73,28 +64,17 @@ mod tests {
         keeper::record(&mut ctx, 3, Outcome::Completed).unwrap();
 
         let mut second = Overlay::new(Empty);
-        init(
-            &mut InitCtx::new(&mut second, &block),
-            export(&first).unwrap(),
-        )
-        .unwrap();
+        init(&mut InitCtx::new(&mut second, &block), export(&first).unwrap()).unwrap();
         assert_eq!(first.changes(), second.changes());
     }
 
     #[test]
     fn impossible_records_are_refused() {
-        let with = |records| GenesisState {
-            records,
-            ..default()
-        };
+        let with = |records| GenesisState { records, ..default() };
         let mut broken = newcomer(1);
         broken.uptime_good = broken.uptime_all + 1;
-        for records in [
-            vec![broken],
-            vec![newcomer(0)],
-            vec![newcomer(2), newcomer(2)],
-            vec![newcomer(2), newcomer(1)],
-        ] {
+        for records in [vec![broken], vec![newcomer(0)], vec![newcomer(2), newcomer(2)], vec![newcomer(2), newcomer(1)]]
+        {
             validate(&with(records)).unwrap_err();
         }
         validate(&GenesisState::default()).unwrap_err();

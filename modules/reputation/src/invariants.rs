@@ -15,19 +15,12 @@ pub(crate) fn check_record(record: &Record) -> Result<()> {
         (record.disputes_lost, record.disputes_all),
     ];
     if shares.iter().any(|(part, all)| part > all) || record.penalty > MAX_SCORE {
-        return Err(Error::fatal(format!(
-            "reputation of provider {} is out of bounds",
-            record.provider_id
-        )));
+        return Err(Error::fatal(format!("reputation of provider {} is out of bounds", record.provider_id)));
     }
     Ok(())
 }
 
-pub(crate) const BOUNDED: Invariant = Invariant {
-    name: "reputation/bounded",
-    every_block: false,
-    check: bounded,
-};
+pub(crate) const BOUNDED: Invariant = Invariant { name: "reputation/bounded", every_block: false, check: bounded };
 
 fn bounded(state: &dyn KvRead) -> Result<()> {
     for row in RECORDS.iter(state, Order::Ascending)? {

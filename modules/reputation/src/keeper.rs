@@ -42,22 +42,11 @@ impl Score {
     pub fn of(record: &Record) -> Self {
         let uptime = points(UPTIME_POINTS, record.uptime_good, record.uptime_all);
         let response = points(RESPONSE_POINTS, record.response_good, record.response_all);
-        let completion = points(
-            COMPLETION_POINTS,
-            record.completion_good,
-            record.completion_all,
-        );
+        let completion = points(COMPLETION_POINTS, record.completion_good, record.completion_all);
         let not_lost = record.disputes_all.saturating_sub(record.disputes_lost);
         let disputes = points(DISPUTE_POINTS, not_lost, record.disputes_all);
         let total = (uptime + response + completion + disputes).saturating_sub(record.penalty);
-        Self {
-            total,
-            uptime,
-            response,
-            completion,
-            disputes,
-            penalty: record.penalty,
-        }
+        Self { total, uptime, response, completion, disputes, penalty: record.penalty }
     }
 }
 
@@ -74,9 +63,7 @@ pub fn params(state: &dyn KvRead) -> Result<Params> {
 
 /// The record of a provider; a newcomer's where nothing happened yet.
 pub fn record_of(state: &dyn KvRead, provider_id: u64) -> Result<Record> {
-    Ok(RECORDS
-        .get(state, provider_id)?
-        .map_or_else(|| newcomer(provider_id), |r| r.0))
+    Ok(RECORDS.get(state, provider_id)?.map_or_else(|| newcomer(provider_id), |r| r.0))
 }
 
 /// Records an outcome.
@@ -100,12 +87,8 @@ mod tests {
     use gantry_store::Overlay;
     use proptest::prelude::*;
 
-    const GOOD: [Outcome; 4] = [
-        Outcome::Heartbeat { missed: 0 },
-        Outcome::Acknowledged,
-        Outcome::Completed,
-        Outcome::DisputeWon,
-    ];
+    const GOOD: [Outcome; 4] =
+        [Outcome::Heartbeat { missed: 0 }, Outcome::Acknowledged, Outcome::Completed, Outcome::DisputeWon];
     const BAD: [Outcome; 6] = [
         Outcome::Downtime,
         Outcome::Lapsed,
@@ -181,14 +164,7 @@ mod tests {
     fn a_newcomer_stands_in_the_middle() {
         assert_eq!(
             Score::of(&newcomer(1)),
-            Score {
-                total: 550,
-                uptime: 200,
-                response: 100,
-                completion: 150,
-                disputes: 100,
-                penalty: 0
-            }
+            Score { total: 550, uptime: 200, response: 100, completion: 150, disputes: 100, penalty: 0 }
         );
     }
 
@@ -199,10 +175,7 @@ mod tests {
         assert_eq!(score.penalty, 200);
         // Completion 0.98 of 2.96, disputes 1.96 of 2.96 not lost.
         assert_eq!((score.completion, score.disputes), (99, 66));
-        let worked_off = [Outcome::DataFraud]
-            .into_iter()
-            .chain([Outcome::Completed; 40])
-            .collect::<Vec<_>>();
+        let worked_off = [Outcome::DataFraud].into_iter().chain([Outcome::Completed; 40]).collect::<Vec<_>>();
         assert_eq!(Score::of(&after(&worked_off)).penalty, 0);
         // The penalty never exceeds the whole score, so it can always be worked off.
         assert_eq!(Score::of(&after(&[Outcome::DataFraud; 50])).total, 0);

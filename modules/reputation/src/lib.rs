@@ -6,7 +6,7 @@
 //! Invariants: a record's good outcomes never exceed all of its kind; the score lies in 0..=1000; it never falls with a
 //! good outcome and never rises with a bad one.
 
-mod error;
+mod errors;
 mod genesis;
 mod invariants;
 pub mod keeper;
@@ -16,9 +16,9 @@ mod params;
 mod query;
 mod state;
 
-pub use error::ReputationError;
+pub use errors::ReputationError;
 pub use keeper::Score;
-pub use module::Reputation;
+pub use module::ReputationModule;
 pub use outcome::{MAX_MISSED_EPOCHS, Outcome};
 pub use params::{default_params, validate_params};
 pub use state::STORE;

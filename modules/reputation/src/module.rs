@@ -1,8 +1,6 @@
 //! The module as the application sees it.
 
-use gantry_core::{
-    InitCtx, Invariant, Module, QueryCtx, QueryRoute, Result, genesis_from_json, genesis_to_json,
-};
+use gantry_core::{InitCtx, Invariant, Module, QueryCtx, QueryRoute, Result, genesis_from_json, genesis_to_json};
 use gantry_store::StoreName;
 use serde_json::Value;
 
@@ -12,9 +10,9 @@ const NAME: &str = "reputation";
 
 /// The reputation module.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Reputation;
+pub struct ReputationModule;
 
-impl Module for Reputation {
+impl Module for ReputationModule {
     fn name(&self) -> &'static str {
         NAME
     }
@@ -57,28 +55,19 @@ mod tests {
 
     #[test]
     fn default_genesis_is_valid_and_served() {
-        let (module, block) = (Reputation, BlockInfo::default());
+        let (module, block) = (ReputationModule, BlockInfo::default());
         module.validate_genesis(&module.default_genesis()).unwrap();
         let mut state = Overlay::new(Empty);
-        module
-            .init_genesis(
-                &mut InitCtx::new(&mut state, &block),
-                &module.default_genesis(),
-            )
-            .unwrap();
+        module.init_genesis(&mut InitCtx::new(&mut state, &block), &module.default_genesis()).unwrap();
         let ctx = QueryCtx::new(&state, &block);
-        assert_eq!(
-            module.export_genesis(&ctx).unwrap(),
-            module.default_genesis()
-        );
+        assert_eq!(module.export_genesis(&ctx).unwrap(), module.default_genesis());
 
         let router = QueryRouter::new(module.queries());
         let ask = |provider_id| {
             let request = prost::Message::encode_to_vec(&QueryScoreRequest { provider_id });
             router.call(&ctx, "/gantry.reputation.v1.Query/Score", &request)
         };
-        let response: QueryScoreResponse =
-            prost::Message::decode(ask(4).unwrap().as_slice()).unwrap();
+        let response: QueryScoreResponse = prost::Message::decode(ask(4).unwrap().as_slice()).unwrap();
         assert_eq!((response.score, response.uptime), (550, 200));
         ask(0).unwrap_err();
     }

@@ -83,10 +83,7 @@ pub(crate) fn apply(record: &mut Record, outcome: Outcome, params: &Params) {
     let r = record;
     match outcome {
         Outcome::Heartbeat { missed } => {
-            let mut uptime = Share {
-                good: &mut r.uptime_good,
-                all: &mut r.uptime_all,
-            };
+            let mut uptime = Share { good: &mut r.uptime_good, all: &mut r.uptime_all };
             for _ in 0..missed.min(MAX_MISSED_EPOCHS) {
                 uptime.add(false, params);
             }
@@ -94,31 +91,18 @@ pub(crate) fn apply(record: &mut Record, outcome: Outcome, params: &Params) {
         }
         Outcome::Downtime => {}
         Outcome::Acknowledged | Outcome::Lapsed => {
-            Share {
-                good: &mut r.response_good,
-                all: &mut r.response_all,
-            }
-            .add(outcome == Outcome::Acknowledged, params);
+            Share { good: &mut r.response_good, all: &mut r.response_all }
+                .add(outcome == Outcome::Acknowledged, params);
         }
         Outcome::Completed | Outcome::Failed | Outcome::TimedOut | Outcome::DataFraud => {
-            Share {
-                good: &mut r.completion_good,
-                all: &mut r.completion_all,
-            }
-            .add(outcome == Outcome::Completed, params);
+            Share { good: &mut r.completion_good, all: &mut r.completion_all }
+                .add(outcome == Outcome::Completed, params);
         }
         Outcome::DisputeLost | Outcome::DisputeWon => {}
     }
-    if matches!(
-        outcome,
-        Outcome::DataFraud | Outcome::DisputeLost | Outcome::DisputeWon
-    ) {
+    if matches!(outcome, Outcome::DataFraud | Outcome::DisputeLost | Outcome::DisputeWon) {
         let mut won = r.disputes_all.saturating_sub(r.disputes_lost);
-        Share {
-            good: &mut won,
-            all: &mut r.disputes_all,
-        }
-        .add(outcome == Outcome::DisputeWon, params);
+        Share { good: &mut won, all: &mut r.disputes_all }.add(outcome == Outcome::DisputeWon, params);
         r.disputes_lost = r.disputes_all.saturating_sub(won);
     }
     let penalty = match outcome {

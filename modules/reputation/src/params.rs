@@ -49,16 +49,8 @@ mod tests {
     fn bounds_are_enforced() {
         validate_params(&default_params()).unwrap();
         for decay_ppm in [0, 499_999, 1_000_000, u64::MAX] {
-            validate_params(&Params {
-                decay_ppm,
-                ..default_params()
-            })
-            .unwrap_err();
+            validate_params(&Params { decay_ppm, ..default_params() }).unwrap_err();
         }
-        validate_params(&Params {
-            penalty_fraud: 1001,
-            ..default_params()
-        })
-        .unwrap_err();
+        validate_params(&Params { penalty_fraud: 1001, ..default_params() }).unwrap_err();
     }
 }

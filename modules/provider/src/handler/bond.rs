@@ -7,7 +7,8 @@ use gantry_proto::gantry::provider::v1::{MsgBond, MsgBondResponse};
 use crate::keeper::{check_bond, coin, params, require_owner, save, take_in};
 
 /// Adds to a bond.
-pub(crate) struct Bond;
+#[derive(Clone, Copy, Debug)]
+pub struct Bond;
 
 /// A positive amount; its denom is checked with the parameters.
 pub(super) fn positive(amount: Option<&cosmos_sdk_proto::cosmos::base::v1beta1::Coin>) -> Result<Coin> {
@@ -46,5 +47,43 @@ impl Handler for Bond {
         emit(ctx, MarketEvent::Bonded { provider: provider.id, amount: &amount });
         save(ctx, provider)?;
         Ok(MsgBondResponse {})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        ProviderStatus, keeper,
+        testing::{Chain, FUNDS, MIN_BOND, address, code, coins},
+    };
+
+    #[test]
+    fn more_bond_revives_and_is_seen_two_blocks_later() {
+        let mut chain = Chain::new();
+        let id = chain.register(1, MIN_BOND).unwrap();
+        chain.keep(|ctx| keeper::slash(ctx, id, 1, false)).unwrap();
+        assert_eq!(chain.provider(id).status, ProviderStatus::Underbonded);
+        chain.height = 9;
+        chain.bond(1, 1).unwrap();
+        let provider = chain.provider(id);
+        assert_eq!(provider.bond, Coin::base(MIN_BOND));
+        assert_eq!((provider.status, provider.admitted_height), (ProviderStatus::Active, 9));
+    }
+
+    #[test]
+    fn bad_amounts_and_strangers_are_refused() {
+        let mut chain = Chain::new();
+        chain.register(1, MIN_BOND).unwrap();
+        chain.bond(1, 0).unwrap_err();
+        chain.bond(1, FUNDS).unwrap_err();
+        assert_eq!(code(chain.bond(2, 1)), 5);
+        // An operator is a hot key: it does not move bond.
+        assert_eq!(code(chain.bond(10, 1)), 5);
+        let other = Some(Coin::new("uatom", 1).unwrap().to_proto());
+        assert_eq!(code(chain.run::<Bond>(&MsgBond { owner: address(1).to_string(), amount: other })), 8);
+        chain.run::<Bond>(&MsgBond { owner: address(1).to_string(), amount: None }).unwrap_err();
+        let huge = coins(u128::MAX);
+        chain.run::<Bond>(&MsgBond { owner: address(1).to_string(), amount: huge }).unwrap_err();
     }
 }

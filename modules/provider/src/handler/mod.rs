@@ -8,6 +8,14 @@ mod set_offer;
 mod unbond;
 mod update_provider;
 
+pub use bond::Bond;
+pub use heartbeat::Heartbeat;
+pub use register_provider::RegisterProvider;
+pub use remove_offer::RemoveOffer;
+pub use set_offer::SetOffer;
+pub use unbond::Unbond;
+pub use update_provider::UpdateProvider;
+
 use gantry_core::{Address, MsgRoute};
 
 use crate::{ProviderError, module::NAME};
@@ -15,13 +23,13 @@ use crate::{ProviderError, module::NAME};
 /// All messages.
 pub(crate) fn routes() -> Vec<MsgRoute> {
     vec![
-        MsgRoute::of::<bond::Bond>(NAME),
-        MsgRoute::of::<heartbeat::Heartbeat>(NAME),
-        MsgRoute::of::<register_provider::RegisterProvider>(NAME),
-        MsgRoute::of::<remove_offer::RemoveOffer>(NAME),
-        MsgRoute::of::<set_offer::SetOffer>(NAME),
-        MsgRoute::of::<unbond::Unbond>(NAME),
-        MsgRoute::of::<update_provider::UpdateProvider>(NAME),
+        MsgRoute::of::<Bond>(NAME),
+        MsgRoute::of::<Heartbeat>(NAME),
+        MsgRoute::of::<RegisterProvider>(NAME),
+        MsgRoute::of::<RemoveOffer>(NAME),
+        MsgRoute::of::<SetOffer>(NAME),
+        MsgRoute::of::<Unbond>(NAME),
+        MsgRoute::of::<UpdateProvider>(NAME),
     ]
 }
 

@@ -15,7 +15,8 @@ const MAX_CAPACITY: u32 = 10_000;
 const MAX_REGION: usize = 32;
 
 /// Creates or replaces an offer.
-pub(crate) struct SetOffer;
+#[derive(Clone, Copy, Debug)]
+pub struct SetOffer;
 
 fn invalid(field: &'static str, why: impl Into<String>) -> gantry_core::Error {
     ProviderError::Invalid { field, why: why.into() }.into()
@@ -93,5 +94,103 @@ impl Handler for SetOffer {
         emit(ctx, MarketEvent::OfferSet { provider: provider.id, offer: offer_id, class: &class_id });
         save(ctx, provider)?;
         Ok(MsgSetOfferResponse { offer_id, class_id })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        keeper,
+        testing::{Chain, MIN_BOND, address, code, coins, offer as message},
+    };
+    use gantry_matching::Attribute as Known;
+    use gantry_proto::gantry::provider::v1::{Attribute, HardwareKind, MsgRemoveOffer};
+
+    fn ready() -> Chain {
+        let mut chain = Chain::new();
+        chain.register(1, MIN_BOND).unwrap();
+        chain
+    }
+
+    #[test]
+    fn an_offer_registers_its_class_once() {
+        let mut chain = ready();
+        let response = chain.run::<SetOffer>(&message(1, 0, 2)).unwrap();
+        assert_eq!((response.offer_id, response.class_id.as_str()), (1, "wasm-48-x86_64"));
+        assert_eq!(chain.set_offer(1, 0, 3).unwrap(), 2);
+        let registry = keeper::class_registry(&chain.state).unwrap();
+        assert_eq!(registry.iter().count(), 1);
+        assert_eq!(registry.iter().next().unwrap().attributes.get(Known::RuntimeMajor), Some(48));
+        let offer = keeper::offer(&chain.state, 1, 1).unwrap();
+        assert_eq!(offer.attributes.get(Known::CpuCores), Some(4));
+        assert_eq!(registry.show(Known::Region, offer.attributes.get(Known::Region).unwrap()), "eu-west");
+        // The owner may act as operator.
+        let by_owner = MsgSetOffer { operator: address(1).to_string(), ..message(1, 0, 1) };
+        chain.run::<SetOffer>(&by_owner).unwrap();
+        assert_eq!(code(chain.set_offer(1, 0, 1)), 14);
+    }
+
+    #[test]
+    fn setting_anew_forgives_strikes_and_respects_what_is_in_use() {
+        let mut chain = ready();
+        chain.set_offer(1, 0, 3).unwrap();
+        for _ in 0..2 {
+            chain.keep(|ctx| keeper::take_slot(ctx, 1, 1)).unwrap();
+        }
+        chain.keep(|ctx| keeper::strike(ctx, 1, 1)).unwrap();
+        assert_eq!(keeper::offer(&chain.state, 1, 1).unwrap().strikes, 1);
+        assert_eq!(code(chain.set_offer(1, 1, 1)), 15);
+        let mut other = message(1, 1, 5);
+        other.hardware.as_mut().unwrap().runtime_major = 49;
+        assert_eq!(code(chain.run::<SetOffer>(&other)), 15);
+        chain.height = 8;
+        chain.set_offer(1, 1, 2).unwrap();
+        let offer = keeper::offer(&chain.state, 1, 1).unwrap();
+        assert_eq!((offer.strikes, offer.in_use, offer.capacity, offer.set_height), (0, 2, 2, 8));
+        assert_eq!(code(chain.keep(|ctx| keeper::take_slot(ctx, 1, 1))), 16);
+        for _ in 0..2 {
+            chain.keep(|ctx| keeper::free_slot(ctx, 1, 1)).unwrap();
+        }
+        chain.run::<SetOffer>(&other).unwrap();
+        assert_eq!(keeper::offer(&chain.state, 1, 1).unwrap().class.as_str(), "wasm-49-x86_64");
+    }
+
+    #[test]
+    fn ids_are_never_used_again() {
+        let mut chain = ready();
+        assert_eq!(chain.set_offer(1, 0, 1).unwrap(), 1);
+        let remove = MsgRemoveOffer { operator: address(1).to_string(), offer_id: 1 };
+        chain.run::<crate::RemoveOffer>(&remove).unwrap();
+        assert_eq!(chain.set_offer(1, 0, 1).unwrap(), 2);
+        assert_eq!(code(chain.set_offer(1, 1, 1)), 13);
+        assert_eq!(code(chain.set_offer(1, 7, 1)), 13);
+    }
+
+    #[test]
+    fn bad_offers_are_refused() {
+        let mut chain = ready();
+        let attribute = |name: &str| Attribute { name: name.to_owned(), value: 1 };
+        let gpu = HardwareClass { kind: HardwareKind::Gpu.into(), arch: "ampere".to_owned(), ..Default::default() };
+        let good = || message(1, 0, 1);
+        for msg in [
+            MsgSetOffer { capacity: 0, ..good() },
+            MsgSetOffer { capacity: MAX_CAPACITY + 1, ..good() },
+            MsgSetOffer { ask_per_second: coins(0), ..good() },
+            MsgSetOffer { hardware: None, ..good() },
+            MsgSetOffer { hardware: Some(HardwareClass::default()), ..good() },
+            MsgSetOffer { hardware: Some(gpu), ..good() },
+            MsgSetOffer { region: "r".repeat(33), ..good() },
+            MsgSetOffer { region: "eu west".to_owned(), ..good() },
+            MsgSetOffer { attributes: vec![attribute("vram")], ..good() },
+            MsgSetOffer { attributes: vec![attribute("vram_mib")], ..good() },
+            MsgSetOffer { attributes: vec![attribute("region")], ..good() },
+            MsgSetOffer { attributes: vec![attribute("disk_mib"), attribute("disk_mib")], ..good() },
+        ] {
+            assert_eq!(code(chain.run::<SetOffer>(&msg)), 7, "{msg:?}");
+        }
+        chain.run::<SetOffer>(&MsgSetOffer { ask_per_second: None, ..good() }).unwrap_err();
+        assert_eq!(code(chain.set_offer(2, 0, 1)), 4);
+        assert!(keeper::class_registry(&chain.state).unwrap().iter().next().is_none());
     }
 }

@@ -11,7 +11,8 @@ use crate::{
 };
 
 /// Starts to withdraw free bond.
-pub(crate) struct Unbond;
+#[derive(Clone, Copy, Debug)]
+pub struct Unbond;
 
 impl Handler for Unbond {
     type Msg = MsgUnbond;
@@ -58,5 +59,81 @@ impl Handler for Unbond {
         emit(ctx, MarketEvent::UnbondStarted { provider: provider.id, amount: &amount, release_height });
         save(ctx, provider)?;
         Ok(MsgUnbondResponse { release_height })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        ProviderStatus, keeper,
+        testing::{Chain, FUNDS, MIN_BOND, UNBONDING_BLOCKS, address, code},
+    };
+
+    #[test]
+    fn bond_comes_back_at_its_height_and_not_before() {
+        let mut chain = Chain::new();
+        let id = chain.register(1, 3 * MIN_BOND).unwrap();
+        chain.height = 10;
+        let release = chain.unbond(1, MIN_BOND).unwrap();
+        assert_eq!(release, 10 + UNBONDING_BLOCKS);
+        assert_eq!(chain.provider(id).bond.amount(), 2 * MIN_BOND);
+        chain.advance_to(release);
+        assert_eq!(chain.balance(&address(1)), FUNDS - 3 * MIN_BOND);
+        chain.advance_to(release + 1);
+        assert_eq!(chain.balance(&address(1)), FUNDS - 2 * MIN_BOND);
+        assert_eq!(chain.module_balance("provider_bond"), 2 * MIN_BOND);
+        assert!(keeper::unbondings(&chain.state, id).unwrap().is_empty());
+    }
+
+    #[test]
+    fn reserved_bond_stays() {
+        let mut chain = Chain::new();
+        let id = chain.register(1, MIN_BOND).unwrap();
+        chain.keep(|ctx| keeper::reserve_bond(ctx, id, 400)).unwrap();
+        assert_eq!(code(chain.unbond(1, 601)), 10);
+        chain.unbond(1, 600).unwrap();
+        assert_eq!(chain.provider(id).status, ProviderStatus::Underbonded);
+        assert_eq!(code(chain.unbond(1, 1)), 10);
+        assert_eq!(code(chain.unbond(2, 1)), 5);
+        chain.unbond(1, 0).unwrap_err();
+    }
+
+    #[test]
+    fn withdrawals_of_a_block_are_one_and_their_number_is_bounded() {
+        let mut chain = Chain::new();
+        let id = chain.register(1, MIN_BOND).unwrap();
+        for _ in 0..MAX_UNBONDINGS {
+            chain.unbond(1, 2).unwrap();
+            chain.unbond(1, 3).unwrap();
+            chain.advance_to(chain.height + 1);
+        }
+        let pending = keeper::unbondings(&chain.state, id).unwrap();
+        assert_eq!(pending.len(), MAX_UNBONDINGS);
+        assert!(pending.iter().all(|u| u.amount.amount() == 5));
+        assert_eq!(code(chain.unbond(1, 1)), 12);
+        chain.advance_to(UNBONDING_BLOCKS + 2);
+        chain.unbond(1, 1).unwrap();
+    }
+
+    #[test]
+    fn what_is_unbonding_can_still_be_slashed_oldest_first() {
+        let mut chain = Chain::new();
+        let id = chain.register(1, MIN_BOND).unwrap();
+        chain.unbond(1, 300).unwrap();
+        chain.advance_to(2);
+        chain.unbond(1, 600).unwrap();
+        // 100 are bonded, then 300, then 50 of the 600.
+        let slashed = chain.keep(|ctx| keeper::slash(ctx, id, 450, false)).unwrap();
+        assert_eq!(slashed.amount(), 450);
+        assert_eq!(chain.provider(id).bond.amount(), 0);
+        let pending = keeper::unbondings(&chain.state, id).unwrap();
+        assert_eq!(pending.iter().map(|u| u.amount.amount()).collect::<Vec<_>>(), [550]);
+        // More than there is takes what there is.
+        assert_eq!(chain.keep(|ctx| keeper::slash(ctx, id, 10_000, false)).unwrap().amount(), 550);
+        assert_eq!(chain.provider(id).slashed, MIN_BOND);
+        assert_eq!(chain.module_balance("slash_pool"), MIN_BOND);
+        chain.advance_to(2 * UNBONDING_BLOCKS);
+        assert_eq!(chain.balance(&address(1)), FUNDS - MIN_BOND);
     }
 }
