@@ -18,6 +18,7 @@ mod event;
 mod gas;
 mod genesis;
 mod module;
+mod pubkey;
 mod query;
 
 pub use address::{ADDRESS_PREFIX, Address, COIN_TYPE, CONSENSUS_PREFIX, OPERATOR_PREFIX};
@@ -28,4 +29,5 @@ pub use event::{Event, attr};
 pub use gas::{GasConfig, GasMeter, KV_GAS};
 pub use genesis::{genesis_from_json, genesis_to_json};
 pub use module::{DynMsg, Handler, Invariant, Module, MsgRoute, MsgRouter};
+pub use pubkey::PubKey;
 pub use query::{Code, QueryRoute, QueryRouter, Status, page_request, page_response};
