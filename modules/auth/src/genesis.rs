@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cosmos_sdk_proto::{Any, cosmos::auth::v1beta1::GenesisState};
 use gantry_core::{
-    Address, InitCtx, Invariant, Module, QueryCtx, QueryRoute, Result, genesis_from_json,
-    genesis_to_json, sdk,
+    Address, InitCtx, Invariant, Module, QueryCtx, QueryRoute, Result, genesis_from_json, genesis_to_json, sdk,
 };
 use gantry_store::{KvRead, Proto, StoreName};
 use serde_json::Value;
@@ -29,15 +28,12 @@ pub struct Auth {
 
 /// Checked genesis accounts, ascending by number; shared numbers are replaced by the lowest free ones, as in the SDK.
 fn accounts(genesis: GenesisState) -> Result<Vec<Account>> {
-    let mut accounts = genesis
-        .accounts
-        .into_iter()
-        .map(Account::try_from)
-        .collect::<Result<Vec<_>>>()?;
+    let mut accounts = genesis.accounts.into_iter().map(Account::try_from).collect::<Result<Vec<_>>>()?;
     let mut addresses = BTreeSet::new();
     let mut numbers = BTreeSet::new();
     let mut shared: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
     for (i, account) in accounts.iter().enumerate() {
+        account.validate()?;
         if !addresses.insert(account.address.clone()) {
             return Err(sdk::invalid_request(format!(
                 "duplicate account found in genesis state; address: {}",
@@ -61,9 +57,7 @@ fn accounts(genesis: GenesisState) -> Result<Vec<Account>> {
 
 fn parse(state: &Value) -> Result<(GenesisState, Vec<Account>)> {
     let mut genesis: GenesisState = genesis_from_json(NAME, state)?;
-    let params = genesis
-        .params
-        .ok_or_else(|| sdk::invalid_request("app_state.auth.params is missing"))?;
+    let params = genesis.params.ok_or_else(|| sdk::invalid_request("app_state.auth.params is missing"))?;
     genesis.params = Some(params.clone());
     validate_params(&params)?;
     let accounts = accounts(genesis.clone())?;
@@ -80,10 +74,7 @@ impl Module for Auth {
     }
 
     fn default_genesis(&self) -> Value {
-        let genesis = GenesisState {
-            params: Some(default_params()),
-            accounts: Vec::new(),
-        };
+        let genesis = GenesisState { params: Some(default_params()), accounts: Vec::new() };
         genesis_to_json(&genesis).expect("the default has no Any that could be unknown")
     }
 
@@ -91,10 +82,7 @@ impl Module for Auth {
         let (_, accounts) = parse(state)?;
         for spec in self.module_accounts {
             let address = Address::module(spec.name);
-            if accounts
-                .iter()
-                .any(|account| account.address == address && account.module.is_none())
-            {
+            if accounts.iter().any(|account| account.address == address && account.module.is_none()) {
                 return Err(sdk::invalid_request(format!(
                     "app_state.auth: {address} belongs to module account {}",
                     spec.name
@@ -131,10 +119,7 @@ impl Module for Auth {
 
     fn export_genesis(&self, ctx: &QueryCtx<'_>) -> Result<Value> {
         let accounts = keeper::all_accounts(ctx)?.iter().map(Any::from).collect();
-        genesis_to_json(&GenesisState {
-            params: Some(keeper::params(ctx)?),
-            accounts,
-        })
+        genesis_to_json(&GenesisState { params: Some(keeper::params(ctx)?), accounts })
     }
 
     fn queries(&self) -> Vec<QueryRoute> {
@@ -142,11 +127,7 @@ impl Module for Auth {
     }
 
     fn invariants(&self) -> Vec<Invariant> {
-        vec![Invariant {
-            name: "auth/account-numbers",
-            every_block: false,
-            check: numbers_are_below_next,
-        }]
+        vec![Invariant { name: "auth/account-numbers", every_block: false, check: numbers_are_below_next }]
     }
 }
 

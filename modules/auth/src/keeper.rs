@@ -1,19 +1,17 @@
 //! The rules of accounts, over any context.
 
 use cosmos_sdk_proto::cosmos::auth::v1beta1::Params;
-use gantry_core::{Address, Ctx, Error, Result, sdk};
+use gantry_core::{Address, Ctx, Error, PubKey, Result, sdk};
 use gantry_store::{KvRead, Order};
 
 use crate::{
     state::{ACCOUNTS, NUMBERS, PARAMS},
-    types::{Account, PubKey},
+    types::Account,
 };
 
 /// Parameters.
 pub fn params(s: &dyn KvRead) -> Result<Params> {
-    let params = PARAMS
-        .get(s)?
-        .ok_or_else(|| Error::fatal("auth: parameters were never written"))?;
+    let params = PARAMS.get(s)?.ok_or_else(|| Error::fatal("auth: parameters were never written"))?;
     Ok(params.0)
 }
 
@@ -24,8 +22,7 @@ pub fn account(s: &dyn KvRead, address: &Address) -> Result<Option<Account>> {
 
 /// The account at an address that must exist: sdk/9.
 pub fn require_account(s: &dyn KvRead, address: &Address) -> Result<Account> {
-    account(s, address)?
-        .ok_or_else(|| sdk::unknown_address(format!("account {address} does not exist")))
+    account(s, address)?.ok_or_else(|| sdk::unknown_address(format!("account {address} does not exist")))
 }
 
 /// Whether an account exists; costs less gas than reading it.
@@ -74,10 +71,7 @@ pub fn increment_sequence(ctx: &mut dyn Ctx, address: &Address) -> Result<()> {
 
 /// All accounts by address, for export and invariants: unbounded.
 pub fn all_accounts(s: &dyn KvRead) -> Result<Vec<Account>> {
-    ACCOUNTS
-        .iter(s, Order::Ascending)?
-        .map(|row| Ok(row?.1))
-        .collect()
+    ACCOUNTS.iter(s, Order::Ascending)?.map(|row| Ok(row?.1)).collect()
 }
 
 /// Writes an account and its index row.

@@ -15,6 +15,4 @@ mod types;
 pub use genesis::Auth;
 pub use params::{default_params, validate_params};
 pub use state::STORE;
-pub use types::{
-    Account, ModuleAccountSpec, PUBKEY_TYPE_URL, PubKey, decode_pubkey, encode_pubkey,
-};
+pub use types::{Account, ModuleAccountSpec};

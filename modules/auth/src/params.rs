@@ -19,14 +19,8 @@ pub fn default_params() -> Params {
 pub fn validate_params(params: &Params) -> Result<()> {
     [
         (params.tx_sig_limit, "tx signature limit"),
-        (
-            params.sig_verify_cost_ed25519,
-            "ED25519 signature verification cost",
-        ),
-        (
-            params.sig_verify_cost_secp256k1,
-            "SECK256k1 signature verification cost",
-        ),
+        (params.sig_verify_cost_ed25519, "ED25519 signature verification cost"),
+        (params.sig_verify_cost_secp256k1, "SECK256k1 signature verification cost"),
         (params.max_memo_characters, "max memo characters"),
         (params.tx_size_cost_per_byte, "tx size cost per byte"),
     ]

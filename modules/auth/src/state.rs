@@ -2,9 +2,7 @@
 
 use cosmos_sdk_proto::cosmos::auth::v1beta1::Params;
 use gantry_core::Address;
-use gantry_store::{
-    IndexedMap, Item, Proto, Sequence, StoreName, UniqueIndex, index_list, prefixes,
-};
+use gantry_store::{IndexedMap, Item, Proto, Sequence, StoreName, UniqueIndex, index_list, prefixes};
 
 use crate::types::Account;
 
@@ -36,7 +34,5 @@ index_list! {
 pub(crate) const ACCOUNTS: IndexedMap<Address, Account, AccountIndexes> = IndexedMap::new(
     STORE,
     ACCOUNT,
-    AccountIndexes {
-        number: UniqueIndex::new(STORE, ADDRESS_BY_NUMBER, |_, account| Some(account.number)),
-    },
+    AccountIndexes { number: UniqueIndex::new(STORE, ADDRESS_BY_NUMBER, |_, account| Some(account.number)) },
 );

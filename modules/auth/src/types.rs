@@ -2,19 +2,10 @@
 
 use cosmos_sdk_proto::{
     Any,
-    cosmos::{
-        auth::v1beta1::{BaseAccount, ModuleAccount},
-        crypto::secp256k1,
-    },
+    cosmos::auth::v1beta1::{BaseAccount, ModuleAccount},
 };
-use gantry_core::{Address, Error, Result, sdk};
+use gantry_core::{Address, Error, PubKey, Result, sdk};
 use prost::{Message, Name};
-
-/// A compressed secp256k1 key.
-pub type PubKey = [u8; 33];
-
-/// Type URL of the keys that accounts may have.
-pub const PUBKEY_TYPE_URL: &str = "/cosmos.crypto.secp256k1.PubKey";
 
 /// A module account: its name and what it may do (the SDK's `minter`, `burner`, `staking`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,13 +35,7 @@ impl Account {
     /// A fresh account without a key.
     #[must_use]
     pub fn new(address: Address, number: u64) -> Self {
-        Self {
-            address,
-            pub_key: None,
-            number,
-            sequence: 0,
-            module: None,
-        }
+        Self { address, pub_key: None, number, sequence: 0, module: None }
     }
 
     /// The wire form without what only module accounts have.
@@ -58,39 +43,36 @@ impl Account {
     pub fn to_base(&self) -> BaseAccount {
         BaseAccount {
             address: self.address.to_string(),
-            pub_key: self.pub_key.as_ref().map(encode_pubkey),
+            pub_key: self.pub_key.as_ref().map(PubKey::to_any),
             account_number: self.number,
             sequence: self.sequence,
         }
     }
 
     fn from_base(base: BaseAccount, module: Option<(String, Vec<String>)>) -> Result<Self> {
-        let account = Self {
+        Ok(Self {
             address: Address::parse(&base.address)?,
-            pub_key: base.pub_key.as_ref().map(decode_pubkey).transpose()?,
+            pub_key: base.pub_key.as_ref().map(PubKey::from_any).transpose()?,
             number: base.account_number,
             sequence: base.sequence,
             module,
-        };
-        if account
-            .pub_key
-            .is_some_and(|key| Address::from_secp256k1(&key) != account.address)
-        {
-            return Err(sdk::invalid_pubkey(
-                "account address and pubkey address do not match",
-            ));
+        })
+    }
+
+    /// Checks what genesis may not contain: a key or a module name that does not give the address.
+    pub fn validate(&self) -> Result<()> {
+        if self.pub_key.is_some_and(|key| key.address() != self.address) {
+            return Err(sdk::invalid_pubkey("account address and pubkey address do not match"));
         }
-        match &account.module {
+        match &self.module {
             Some((name, _)) if name.trim().is_empty() => {
                 Err(sdk::invalid_request("module account name cannot be blank"))
             }
-            Some((name, _)) if Address::module(name) != account.address => {
-                Err(sdk::invalid_address(format!(
-                    "address {} cannot be derived from the module name '{name}'",
-                    account.address
-                )))
-            }
-            _ => Ok(account),
+            Some((name, _)) if Address::module(name) != self.address => Err(sdk::invalid_address(format!(
+                "address {} cannot be derived from the module name '{name}'",
+                self.address
+            ))),
+            _ => Ok(()),
         }
     }
 }
@@ -99,18 +81,11 @@ impl From<&Account> for Any {
     fn from(account: &Account) -> Self {
         let base = account.to_base();
         match &account.module {
-            None => Self {
-                type_url: BaseAccount::type_url(),
-                value: base.encode_to_vec(),
-            },
+            None => Self { type_url: BaseAccount::type_url(), value: base.encode_to_vec() },
             Some((name, permissions)) => Self {
                 type_url: ModuleAccount::type_url(),
-                value: ModuleAccount {
-                    base_account: Some(base),
-                    name: name.clone(),
-                    permissions: permissions.clone(),
-                }
-                .encode_to_vec(),
+                value: ModuleAccount { base_account: Some(base), name: name.clone(), permissions: permissions.clone() }
+                    .encode_to_vec(),
             },
         }
     }
@@ -126,9 +101,9 @@ impl TryFrom<Any> for Account {
         }
         if any.type_url == ModuleAccount::type_url() {
             let module = ModuleAccount::decode(&*any.value).map_err(invalid)?;
-            let base = module.base_account.ok_or_else(|| {
-                sdk::invalid_request("uninitialized ModuleAccount: BaseAccount is nil")
-            })?;
+            let base = module
+                .base_account
+                .ok_or_else(|| sdk::invalid_request("uninitialized ModuleAccount: BaseAccount is nil"))?;
             return Self::from_base(base, Some((module.name, module.permissions)));
         }
         Err(sdk::unpack_any(format!(
@@ -139,31 +114,3 @@ impl TryFrom<Any> for Account {
 }
 
 gantry_store::value_via_proto!(Account => Any);
-
-/// Reads a key. Only secp256k1 is supported.
-pub fn decode_pubkey(any: &Any) -> Result<PubKey> {
-    if any.type_url != PUBKEY_TYPE_URL {
-        return Err(sdk::invalid_pubkey(format!(
-            "unrecognized public key type: {}",
-            any.type_url
-        )));
-    }
-    let key = secp256k1::PubKey::decode(&*any.value)
-        .map_err(|e| sdk::invalid_pubkey(e.to_string()))?
-        .key;
-    let length = key.len();
-    key.try_into().map_err(|_| {
-        sdk::invalid_pubkey(format!(
-            "length of pubkey is incorrect: expected 33 bytes, got {length}"
-        ))
-    })
-}
-
-/// The wire form of a key.
-#[must_use]
-pub fn encode_pubkey(key: &PubKey) -> Any {
-    Any {
-        type_url: PUBKEY_TYPE_URL.to_owned(),
-        value: secp256k1::PubKey { key: key.to_vec() }.encode_to_vec(),
-    }
-}

@@ -1,0 +1,219 @@
+//! Runs a transaction: a result for all bytes, whatever they do.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use cosmos_sdk_proto::cosmos::base::abci::v1beta1::TxMsgData;
+use gantry_core::{BlockInfo, DynMsg, Error, Event, ExecMode, Fatal, GasMeter, MsgRouter, Result, TxCtx, attr, sdk};
+use gantry_store::{KvRead, Overlay};
+use prost::Message;
+
+use crate::{
+    ante::{ANTE, AnteInput},
+    cache::SignatureCache,
+    checked::CheckedTx,
+    price::MinGasPrices,
+    result::TxResult,
+    state::AnteState,
+};
+
+/// What transactions run with.
+#[derive(Clone, Copy)]
+pub struct Runtime<'a> {
+    /// Handlers of all messages.
+    pub router: &'a MsgRouter,
+    /// Accounts and fees.
+    pub state: &'a dyn AnteState,
+    /// Signatures that were verified already.
+    pub signatures: &'a SignatureCache,
+    /// What CheckTx asks for gas.
+    pub min_gas_prices: &'a MinGasPrices,
+}
+
+impl std::fmt::Debug for Runtime<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runtime").field("min_gas_prices", self.min_gas_prices).finish_non_exhaustive()
+    }
+}
+
+/// Gas of a block: each transaction adds what it used, up to its limit.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BlockGas {
+    limit: Option<u64>,
+    used: u64,
+}
+
+impl BlockGas {
+    /// A block's gas; `limit` is the consensus parameter, `None` where that is -1 or 0.
+    #[must_use]
+    pub fn new(limit: Option<u64>) -> Self {
+        Self { limit, used: 0 }
+    }
+
+    /// The limit.
+    #[must_use]
+    pub fn limit(&self) -> Option<u64> {
+        self.limit
+    }
+
+    /// Gas used by the block so far.
+    #[must_use]
+    pub fn used(&self) -> u64 {
+        self.used
+    }
+
+    fn is_spent(&self) -> bool {
+        self.limit.is_some_and(|limit| self.used >= limit)
+    }
+
+    /// Adds a transaction; false if the block has run out.
+    fn add(&mut self, gas: u64) -> bool {
+        self.used = self.used.saturating_add(gas);
+        self.limit.is_none_or(|limit| self.used <= limit)
+    }
+}
+
+/// Runs a transaction over `state`.
+///
+/// Two layers: the ante's (fee, sequence) is kept once it passed; the messages' is dropped with its events when one of
+/// them fails, panics or exceeds the block's gas. Messages run in a block and in simulations only; a simulation keeps
+/// nothing.
+///
+/// # Errors
+/// A broken state: the block must not be committed. Everything that is the transaction's fault is a result.
+pub fn run<B: KvRead>(
+    rt: &Runtime<'_>,
+    tx: &Result<CheckedTx>,
+    state: &mut Overlay<B>,
+    block: &BlockInfo,
+    mode: ExecMode,
+    block_gas: &mut BlockGas,
+) -> Result<TxResult, Fatal> {
+    let mut result = TxResult::default();
+    let in_block = mode == ExecMode::Finalize;
+    if in_block && block_gas.is_spent() {
+        return refuse(result, Error::user(sdk::CODESPACE, 11, "no block gas left to run tx: out of gas"));
+    }
+    let tx = match tx {
+        Ok(tx) => tx,
+        Err(error) => return refuse(result, error.clone()),
+    };
+
+    let gas = if mode == ExecMode::Simulate { GasMeter::unlimited() } else { GasMeter::new(tx.fee.gas_limit) };
+    result.gas_wanted = gas.limit();
+    let outcome = run_metered(rt, tx, state, block, mode, &gas, block_gas.limit(), &mut result);
+    result.gas_used = gas.used();
+    let fits = !in_block || block_gas.add(gas.used().min(gas.limit()));
+    match outcome {
+        Ok(None) => Ok(result),
+        Ok(Some(messages)) if fits => {
+            if mode != ExecMode::Simulate {
+                state.apply(messages.changes);
+            }
+            result.events.extend(messages.events);
+            result.data = messages.data;
+            Ok(result)
+        }
+        Ok(Some(_)) => refuse(result, sdk::out_of_gas("block gas meter", gas.limit(), gas.used())),
+        Err(error) => refuse(result, error),
+    }
+}
+
+/// What the messages of a transaction did.
+struct Ran {
+    changes: gantry_store::Changes,
+    events: Vec<Event>,
+    data: Vec<u8>,
+}
+
+#[expect(clippy::too_many_arguments, reason = "the two halves of one function, split at the meter")]
+fn run_metered<B: KvRead>(
+    rt: &Runtime<'_>,
+    tx: &CheckedTx,
+    state: &mut Overlay<B>,
+    block: &BlockInfo,
+    mode: ExecMode,
+    gas: &GasMeter,
+    block_max_gas: Option<u64>,
+    result: &mut TxResult,
+) -> Result<Option<Ran>> {
+    let input = AnteInput { tx, rt, block_max_gas };
+    let mut layer = Overlay::new(&*state);
+    result.events = catch(|| {
+        let mut ctx = TxCtx::new(&mut layer, block, gas, mode);
+        ANTE.iter().try_for_each(|(_, step)| step(&mut ctx, &input))?;
+        Ok(ctx.take_events())
+    })?;
+    let after_ante = layer.into_changes();
+
+    // A simulation keeps nothing, so its messages run on a layer over a layer.
+    if mode == ExecMode::Simulate {
+        let mut scratch = Overlay::new(&*state);
+        scratch.apply(after_ante);
+        return catch(|| run_messages(rt.router, &tx.messages, &scratch, block, gas, mode)).map(Some);
+    }
+    state.apply(after_ante);
+    result.fee_collected = tx.fee.amount.clone();
+    if mode != ExecMode::Finalize {
+        result.events.clear();
+        return Ok(None);
+    }
+    catch(|| run_messages(rt.router, &tx.messages, &*state, block, gas, mode)).map(Some)
+}
+
+fn run_messages(
+    router: &MsgRouter,
+    messages: &[Box<dyn DynMsg>],
+    state: &dyn KvRead,
+    block: &BlockInfo,
+    gas: &GasMeter,
+    mode: ExecMode,
+) -> Result<Ran> {
+    let mut layer = Overlay::new(state);
+    let mut events = Vec::new();
+    let mut responses = TxMsgData::default();
+    for (i, message) in messages.iter().enumerate() {
+        let mut ctx = TxCtx::new(&mut layer, block, gas, mode);
+        let response = message.execute(&mut ctx).map_err(|error| match error {
+            // Wallets look for the location at the start of the text, where the SDK has it.
+            Error::User(e) if e.codespace == sdk::CODESPACE && e.code == 11 => Error::User(e),
+            other => other.context(format_args!("failed to execute message; message index: {i}")),
+        })?;
+        let own = ctx.take_events();
+        let leading = leading_event(router, message.as_ref(), &own)?;
+        for mut event in std::iter::once(leading).chain(own) {
+            event.attributes.push(attr("msg_index", i));
+            events.push(event);
+        }
+        responses.msg_responses.push(response);
+    }
+    Ok(Ran { changes: layer.into_changes(), events, data: responses.encode_to_vec() })
+}
+
+/// The `message` event that comes before those of a message.
+fn leading_event(router: &MsgRouter, message: &dyn DynMsg, own: &[Event]) -> Result<Event> {
+    let type_url = message.type_url();
+    let mut attributes = vec![attr("action", &type_url)];
+    if let Some(signer) = message.signers()?.first() {
+        attributes.push(attr("sender", signer));
+    }
+    let names_module = own.iter().flat_map(|event| &event.attributes).any(|(key, _)| key == "module");
+    if let Some(module) = router.module_of(&type_url).filter(|_| !names_module) {
+        attributes.push(attr("module", module));
+    }
+    Ok(Event::new("message", attributes))
+}
+
+/// Turns a panic into sdk/111222 with a constant text. What it interrupted is dropped by the caller.
+fn catch<T>(f: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|_| Err(sdk::panic()))
+}
+
+fn refuse(mut result: TxResult, error: Error) -> Result<TxResult, Fatal> {
+    match error {
+        Error::User(error) => {
+            result.fail(error);
+            Ok(result)
+        }
+        Error::Fatal(fatal) => Err(fatal),
+    }
+}
