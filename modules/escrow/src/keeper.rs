@@ -150,3 +150,166 @@ fn pay(ctx: &mut dyn Ctx, to: &Address, amount: &Coin) -> Result<()> {
     }
     gantry_bank::keeper::send(ctx, &Address::module(ACCOUNT), to, &amount.clone().into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Chain, DENOMS, FUNDS, address, code};
+    use gantry_core::sdk;
+    use proptest::prelude::*;
+
+    fn ugantry(amount: u128) -> Coin {
+        Coin::base(amount)
+    }
+
+    fn open_one(amount: u128) -> Chain {
+        let mut chain = Chain::new();
+        chain.keep(|ctx| open(ctx, 1, &address(1), ugantry(amount))).unwrap();
+        chain
+    }
+
+    fn buckets(chain: &Chain, job: u64) -> Buckets {
+        get(&chain.state, job).unwrap().unwrap().buckets
+    }
+
+    #[test]
+    fn money_is_locked_accrued_released_and_the_rest_goes_back() {
+        let mut chain = open_one(1000);
+        assert_eq!(chain.balance(&address(1), "ugantry"), FUNDS - 1000);
+        assert_eq!(chain.module_balance(ACCOUNT, "ugantry"), 1000);
+
+        assert_eq!(chain.keep(|ctx| accrue(ctx, 1, 300)).unwrap(), 300);
+        let released = chain.keep(|ctx| release(ctx, 1, &address(9), 450)).unwrap();
+        assert_eq!(released, Released { net: ugantry(441), fee: ugantry(9) });
+        let expected = Buckets { deposited: 1000, locked: 550, accrued: 0, released: 441, refunded: 0, fee: 9 };
+        assert_eq!(buckets(&chain, 1), expected);
+
+        assert_eq!(chain.keep(|ctx| refund_rest(ctx, 1)).unwrap(), ugantry(550));
+        assert_eq!(chain.events.last().unwrap().attributes[0].1, "refunded");
+        assert_eq!(chain.balance(&address(1), "ugantry"), FUNDS - 450);
+        assert_eq!(chain.balance(&address(9), "ugantry"), 441);
+        assert_eq!(chain.module_balance(FEE_ACCOUNT, "ugantry"), 9);
+        assert_eq!(chain.module_balance(ACCOUNT, "ugantry"), 0);
+
+        // Closed: nothing more comes out, and there is nothing more to refund.
+        assert_eq!(code(chain.keep(|ctx| release(ctx, 1, &address(9), 1))), 8);
+        assert_eq!(chain.keep(|ctx| accrue(ctx, 1, 1)).unwrap(), 0);
+        assert_eq!(chain.keep(|ctx| refund_rest(ctx, 1)).unwrap(), ugantry(0));
+    }
+
+    #[test]
+    fn accrued_money_goes_first_and_comes_back_with_the_rest() {
+        let mut chain = open_one(100);
+        chain.keep(|ctx| accrue(ctx, 1, 60)).unwrap();
+        chain.keep(|ctx| release(ctx, 1, &address(9), 40)).unwrap();
+        let b = buckets(&chain, 1);
+        // The fee of 40 is floored to nothing: dust is never the market's.
+        assert_eq!((b.accrued, b.locked, b.fee, b.released), (20, 40, 0, 40));
+        assert_eq!(chain.keep(|ctx| refund_rest(ctx, 1)).unwrap(), ugantry(60));
+    }
+
+    #[test]
+    fn accrual_stops_at_what_is_locked() {
+        let mut chain = open_one(100);
+        assert_eq!(chain.keep(|ctx| accrue(ctx, 1, u128::MAX)).unwrap(), 100);
+        assert_eq!(chain.keep(|ctx| accrue(ctx, 1, 1)).unwrap(), 0);
+        assert_eq!(buckets(&chain, 1).accrued, 100);
+    }
+
+    #[test]
+    fn never_more_than_was_deposited() {
+        let mut chain = open_one(100);
+        for amount in [101, u128::MAX] {
+            assert_eq!(code(chain.keep(|ctx| release(ctx, 1, &address(9), amount))), 7);
+        }
+        let nothing = chain.keep(|ctx| release(ctx, 1, &address(9), 0)).unwrap();
+        assert!(nothing.net.is_zero() && nothing.fee.is_zero());
+        assert_eq!(chain.keep(|ctx| release(ctx, 1, &address(9), 100)).unwrap().net, ugantry(98));
+    }
+
+    #[test]
+    fn bad_openings_are_refused() {
+        let mut chain = open_one(100);
+        assert_eq!(code(chain.keep(|ctx| open(ctx, 1, &address(1), ugantry(1)))), 4);
+        assert_eq!(code(chain.keep(|ctx| open(ctx, 2, &address(1), ugantry(0)))), 6);
+        let foreign = Coin::new("uosmo", 1).unwrap();
+        assert_eq!(code(chain.keep(|ctx| open(ctx, 2, &address(1), foreign))), 3);
+        let poor = chain.keep(|ctx| open(ctx, 2, &address(1), ugantry(FUNDS)));
+        assert!(matches!(poor, Err(Error::User(e)) if e.codespace == sdk::CODESPACE && e.code == 5));
+        for result in [
+            chain.keep(|ctx| accrue(ctx, 2, 1)).map(drop),
+            chain.keep(|ctx| release(ctx, 2, &address(9), 1)).map(drop),
+            chain.keep(|ctx| refund_rest(ctx, 2)).map(drop),
+        ] {
+            assert_eq!(code(result), 5);
+        }
+    }
+
+    #[test]
+    fn denoms_are_kept_apart() {
+        let mut chain = open_one(100);
+        chain.keep(|ctx| open(ctx, 2, &address(1), Coin::new("uatom", 70).unwrap())).unwrap();
+        chain.keep(|ctx| release(ctx, 2, &address(9), 50)).unwrap();
+        assert_eq!(totals(&chain.state, "ugantry").unwrap().locked, 100);
+        assert_eq!(totals(&chain.state, "uatom").unwrap().locked, 20);
+        assert_eq!((chain.balance(&address(9), "uatom"), chain.balance(&address(9), "ugantry")), (49, 0));
+    }
+
+    /// A movement of money on job 1 to 4.
+    #[derive(Clone, Debug)]
+    enum Step {
+        Open { job: u64, renter: u8, denom: usize, amount: u128 },
+        Accrue { job: u64, amount: u128 },
+        Release { job: u64, to: u8, amount: u128 },
+        Refund { job: u64 },
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let job = 1..=4_u64;
+        let amount = prop_oneof![4 => 0..2000_u128, 1 => any::<u128>()];
+        prop_oneof![
+            (job.clone(), 1..=3_u8, 0..2_usize, amount.clone()).prop_map(|(job, renter, denom, amount)| Step::Open {
+                job,
+                renter,
+                denom,
+                amount
+            }),
+            (job.clone(), amount.clone()).prop_map(|(job, amount)| Step::Accrue { job, amount }),
+            (job.clone(), 1..=6_u8, amount).prop_map(|(job, to, amount)| Step::Release { job, to, amount }),
+            job.prop_map(|job| Step::Refund { job }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn no_order_of_movements_makes_or_loses_a_unit(steps in prop::collection::vec(step(), 1..60)) {
+            let mut chain = Chain::new();
+            for step in steps {
+                let before = chain.state.changes().clone();
+                let result = match step {
+                    Step::Open { job, renter, denom, amount } => {
+                        let amount = Coin::new(DENOMS[denom], amount).unwrap();
+                        chain.keep(|ctx| open(ctx, job, &address(renter), amount))
+                    }
+                    Step::Accrue { job, amount } => chain.keep(|ctx| accrue(ctx, job, amount)).map(drop),
+                    Step::Release { job, to, amount } => {
+                        chain.keep(|ctx| release(ctx, job, &address(to), amount)).map(drop)
+                    }
+                    Step::Refund { job } => chain.keep(|ctx| refund_rest(ctx, job)).map(drop),
+                };
+                match result {
+                    // What is refused changes nothing; nothing is ever fatal.
+                    Err(Error::User(_)) => prop_assert_eq!(chain.state.changes(), &before),
+                    Err(fatal) => prop_assert!(false, "{}", fatal),
+                    // Invariants were checked by `keep`.
+                    Ok(()) => {}
+                }
+                for denom in DENOMS {
+                    let held: u128 = (1..=6).map(|n| chain.balance(&address(n), denom)).sum();
+                    let modules = [ACCOUNT, FEE_ACCOUNT].map(|name| chain.module_balance(name, denom));
+                    prop_assert_eq!(held + modules[0] + modules[1], 3 * FUNDS);
+                }
+            }
+        }
+    }
+}

@@ -19,6 +19,9 @@ mod query;
 mod state;
 mod types;
 
+#[cfg(test)]
+mod testing;
+
 pub use errors::EscrowError;
 pub use keeper::{ACCOUNT, FEE_ACCOUNT, Released};
 pub use module::EscrowModule;
