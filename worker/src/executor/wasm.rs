@@ -90,12 +90,7 @@ impl ResourceLimiter for Limiter {
     }
 
     fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
-        // Growing beyond what 32 bits address is refused before `memory_growing` and is the program's doing.
-        let text = error.to_string();
-        if text.contains("memory type's limits") {
-            return Ok(());
-        }
-        Err(Halt::HostMemory(text).into())
+        Err(Halt::HostMemory(error.to_string()).into())
     }
 
     fn table_growing(&mut self, _: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
