@@ -14,10 +14,13 @@ pub trait Index<K, V> {
     fn update(&self, s: &mut dyn KvWrite, key: &K, old: Option<&V>, new: Option<&V>) -> Result<(), StoreError>;
 }
 
+/// What is done with every index of a map.
+pub type EachIndex<'a, K, V> = dyn FnMut(&dyn Index<K, V>) -> Result<(), StoreError> + 'a;
+
 /// The indexes of a map; declared by [`index_list!`](crate::index_list), which cannot forget one.
 pub trait IndexList<K, V> {
     /// Calls `each` for every index.
-    fn for_each(&self, each: &mut dyn FnMut(&dyn Index<K, V>) -> Result<(), StoreError>) -> Result<(), StoreError>;
+    fn for_each(&self, each: &mut EachIndex<'_, K, V>) -> Result<(), StoreError>;
 }
 
 /// Declares a struct of indexes and its [`IndexList`]:
@@ -52,7 +55,7 @@ macro_rules! index_list {
         impl $crate::IndexList<$key, $value> for $name {
             fn for_each(
                 &self,
-                each: &mut dyn FnMut(&dyn $crate::Index<$key, $value>) -> ::std::result::Result<(), $crate::StoreError>,
+                each: &mut $crate::EachIndex<'_, $key, $value>,
             ) -> ::std::result::Result<(), $crate::StoreError> {
                 $(each(&self.$field)?;)+
                 Ok(())
@@ -108,7 +111,7 @@ impl<I: KeyCodec, K: KeyCodec, V> MultiIndex<I, K, V> {
         start: Bound<&(I, K)>,
         end: Bound<&(I, K)>,
         order: Order,
-    ) -> Result<Rows<'a, (I::Owned, K::Owned)>, StoreError> {
+    ) -> Result<Rows<'a, <(I, K) as KeyCodec>::Owned>, StoreError> {
         let rows = self.rows.range(s, prefix, start, end, order)?;
         Ok(Box::new(rows.map(|row| row.map(|(entry, ())| entry))))
     }

@@ -4,6 +4,15 @@ use std::borrow::Borrow;
 use std::marker::PhantomData;
 use std::ops::{Bound, Deref};
 
+/// A row as it is read: the decoded key and the value.
+pub type Entry<K, V> = (<K as KeyCodec>::Owned, V);
+
+/// Rows, and the key to go on from if more follow.
+pub type Batch<T> = (Vec<T>, Option<Vec<u8>>);
+
+/// A row's whole raw key with the decoded one.
+type RawEntry<K> = (Vec<u8>, <K as KeyCodec>::Owned);
+
 /// Values by typed key under one prefix. A set is a `Map<K, ()>`. Everything that reads is a method of [`ReadMap`].
 ///
 /// Methods take a key by value or by reference.
@@ -87,7 +96,7 @@ impl<K: KeyCodec, V: ValueCodec> ReadMap<K, V> {
     }
 
     /// All rows, read lazily.
-    pub fn iter<'a>(&self, s: &'a (impl KvRead + ?Sized), order: Order) -> Result<Rows<'a, (K::Owned, V)>, StoreError> {
+    pub fn iter<'a>(&self, s: &'a (impl KvRead + ?Sized), order: Order) -> Result<Rows<'a, Entry<K, V>>, StoreError> {
         self.range(s, All, Bound::Unbounded, Bound::Unbounded, order)
     }
 
@@ -97,7 +106,7 @@ impl<K: KeyCodec, V: ValueCodec> ReadMap<K, V> {
         s: &'a (impl KvRead + ?Sized),
         prefix: impl KeyPrefix<K>,
         order: Order,
-    ) -> Result<Rows<'a, (K::Owned, V)>, StoreError> {
+    ) -> Result<Rows<'a, Entry<K, V>>, StoreError> {
         self.range(s, prefix, Bound::Unbounded, Bound::Unbounded, order)
     }
 
@@ -109,7 +118,7 @@ impl<K: KeyCodec, V: ValueCodec> ReadMap<K, V> {
         start: Bound<&K>,
         end: Bound<&K>,
         order: Order,
-    ) -> Result<Rows<'a, (K::Owned, V)>, StoreError> {
+    ) -> Result<Rows<'a, Entry<K, V>>, StoreError> {
         let prefix = self.raw_prefix(prefix)?;
         // The next key after k in byte order is k followed by 0.
         let after = |key: &K| -> Result<Vec<u8>, StoreError> {
@@ -148,7 +157,7 @@ impl<K: KeyCodec, V: ValueCodec> ReadMap<K, V> {
         start: Option<&[u8]>,
         limit: u64,
         reverse: bool,
-    ) -> Result<(Vec<(K::Owned, V)>, Option<Vec<u8>>), StoreError> {
+    ) -> Result<Batch<Entry<K, V>>, StoreError> {
         if limit == 0 {
             return Ok((Vec::new(), start.map(<[u8]>::to_vec)));
         }
@@ -163,7 +172,7 @@ impl<K: KeyCodec, V: ValueCodec> ReadMap<K, V> {
         s: &(impl KvRead + ?Sized),
         prefix: impl KeyPrefix<K>,
         request: &PageRequest,
-    ) -> Result<Page<(K::Owned, V)>, StoreError> {
+    ) -> Result<Page<Entry<K, V>>, StoreError> {
         self.paginate_filtered(s, prefix, request, |_, _| Ok(true))
     }
 
@@ -174,7 +183,7 @@ impl<K: KeyCodec, V: ValueCodec> ReadMap<K, V> {
         prefix: impl KeyPrefix<K>,
         request: &PageRequest,
         mut keep: impl FnMut(&K::Owned, &V) -> Result<bool, StoreError>,
-    ) -> Result<Page<(K::Owned, V)>, StoreError> {
+    ) -> Result<Page<Entry<K, V>>, StoreError> {
         let prefix = self.raw_prefix(prefix)?;
         let shared = &prefix[self.prefix.len()..];
         paginate(s, self.store, &prefix, request, |key, value| {
@@ -184,10 +193,7 @@ impl<K: KeyCodec, V: ValueCodec> ReadMap<K, V> {
     }
 
     /// All rows in ascending order, as whole raw keys with the typed key.
-    pub(crate) fn raw_rows<'a>(
-        &self,
-        s: &'a (impl KvRead + ?Sized),
-    ) -> Result<Rows<'a, (Vec<u8>, K::Owned)>, StoreError> {
+    pub(crate) fn raw_rows<'a>(&self, s: &'a (impl KvRead + ?Sized)) -> Result<Rows<'a, RawEntry<K>>, StoreError> {
         let skip = self.prefix.len();
         let rows = s.scan(self.store, Some(self.prefix), prefix_end(self.prefix).as_deref(), Order::Ascending)?;
         Ok(Box::new(rows.map(move |row| {

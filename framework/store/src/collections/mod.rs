@@ -24,9 +24,9 @@ mod page;
 mod prefix;
 mod queue;
 
-pub use indexed::{Index, IndexList, IndexedMap, MultiIndex, UniqueIndex};
+pub use indexed::{EachIndex, Index, IndexList, IndexedMap, MultiIndex, UniqueIndex};
 pub use item::{Item, Sequence};
-pub use map::{Map, ReadMap};
+pub use map::{Batch, Entry, Map, ReadMap};
 pub use page::{DEFAULT_LIMIT, Page, PageRequest};
 pub use prefix::assert_disjoint;
 pub use queue::DueQueue;

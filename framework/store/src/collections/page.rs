@@ -24,6 +24,7 @@ pub struct Page<T> {
     /// The rows.
     pub items: Vec<T>,
     /// The key of the first row after these, without the collection's and the listing's prefix; empty when none follows.
+    /// So, as in the SDK, a reverse listing cannot be continued at a row whose last part is empty: list no such keys.
     pub next_key: Vec<u8>,
     /// The number of rows in the listing when it was counted, else 0.
     pub total: u64,

@@ -30,7 +30,22 @@ const fn starts_with(bytes: &[u8], start: &[u8]) -> bool {
 }
 
 /// Declares the prefixes of a module's collections as constants, once, and checks at compile time that none is the start
-/// of another: `prefixes! { /// Balances. BALANCES = b"\x02"; SUPPLY = b"\x00"; }`.
+/// of another:
+///
+/// ```
+/// gantry_store::prefixes! {
+///     /// Supply by denom.
+///     SUPPLY = b"\x00";
+///     /// Balance by (owner, denom).
+///     pub(crate) BALANCE = b"\x02";
+/// }
+/// ```
+/// ```compile_fail
+/// gantry_store::prefixes! {
+///     SUPPLY = b"\x00";
+///     SUPPLY_TOTAL = b"\x00\x01";
+/// }
+/// ```
 #[macro_export]
 macro_rules! prefixes {
     ($($(#[$attribute:meta])* $visibility:vis $name:ident = $bytes:expr;)+) => {

@@ -4,7 +4,7 @@
 //!
 //! Nodes are shared between versions. A node that only the tree at hand holds is changed in place.
 
-use super::{Commitment, EMPTY_HASH, ExportedNode, Hash};
+use super::{Commitment, EMPTY_HASH, ExportedNode, Hash, ValueOf};
 use crate::StoreError;
 use crate::overlay::StoreChanges;
 use ics23::CommitmentProof;
@@ -299,11 +299,7 @@ impl Commitment for Tree {
         self.root.as_ref().map_or(EMPTY_HASH, |root| root.hash())
     }
 
-    fn prove(
-        &self,
-        key: &[u8],
-        value_of: &dyn Fn(&[u8]) -> Result<Option<Vec<u8>>, StoreError>,
-    ) -> Result<CommitmentProof, StoreError> {
+    fn prove(&self, key: &[u8], value_of: &ValueOf<'_>) -> Result<CommitmentProof, StoreError> {
         super::proof::prove(self, key, value_of)
     }
 

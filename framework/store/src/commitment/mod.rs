@@ -4,6 +4,7 @@ mod iavl;
 mod multistore;
 mod proof;
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests;
 
 pub(crate) use iavl::Tree;
@@ -22,6 +23,9 @@ pub(crate) const EMPTY_HASH: Hash = [
     0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55,
 ];
 
+/// Gives the value of a key at the height of a commitment, which holds none itself.
+pub(crate) type ValueOf<'a> = dyn Fn(&[u8]) -> Result<Option<Vec<u8>>, StoreError> + 'a;
+
 /// The commitment to one store's rows at one height: a persistent value, cheap to clone, never changed in place.
 pub(crate) trait Commitment: Clone + Default + Send + Sync + 'static {
     /// The commitment after a block's changes, applied one after another by ascending key. `self` stays as it is and
@@ -31,12 +35,8 @@ pub(crate) trait Commitment: Clone + Default + Send + Sync + 'static {
     /// The root hash; computed once, in parallel.
     fn root(&self) -> Hash;
 
-    /// An ICS-23 proof that `key` has its value or is absent. `value_of` gives the value of a key at this height.
-    fn prove(
-        &self,
-        key: &[u8],
-        value_of: &dyn Fn(&[u8]) -> Result<Option<Vec<u8>>, StoreError>,
-    ) -> Result<CommitmentProof, StoreError>;
+    /// An ICS-23 proof that `key` has its value or is absent.
+    fn prove(&self, key: &[u8], value_of: &ValueOf<'_>) -> Result<CommitmentProof, StoreError>;
 
     /// Hands out the nodes in post-order, enough to build an equal commitment.
     fn export(&self, sink: &mut dyn FnMut(ExportedNode) -> Result<(), StoreError>) -> Result<(), StoreError>;

@@ -1,14 +1,12 @@
 //! ICS-23 proofs out of an IAVL tree, byte-equal to those of Go `iavl` (proof_ics23.go).
 
-use super::Hash;
 use super::iavl::{Node, Tree, inner_prefix, leaf_prefix};
+use super::{Hash, ValueOf};
 use crate::StoreError;
 use ics23::commitment_proof::Proof;
 use ics23::{CommitmentProof, ExistenceProof, HashOp, InnerOp, LeafOp, LengthOp, NonExistenceProof};
 
-type ValueOf<'a> = &'a dyn Fn(&[u8]) -> Result<Option<Vec<u8>>, StoreError>;
-
-pub(super) fn prove(tree: &Tree, key: &[u8], value_of: ValueOf<'_>) -> Result<CommitmentProof, StoreError> {
+pub(super) fn prove(tree: &Tree, key: &[u8], value_of: &ValueOf<'_>) -> Result<CommitmentProof, StoreError> {
     let at = |place: Option<Vec<Step<'_>>>| place.map(|path| existence(&path, value_of)).transpose();
     let place = locate(tree, key);
     let proof = match place.exact {
@@ -79,7 +77,7 @@ fn across<'a>(path: &[Step<'a>], right: bool) -> Option<Vec<Step<'a>>> {
 }
 
 /// The proof that the leaf at the end of `path` has its value.
-fn existence(path: &[Step<'_>], value_of: ValueOf<'_>) -> Result<ExistenceProof, StoreError> {
+fn existence(path: &[Step<'_>], value_of: &ValueOf<'_>) -> Result<ExistenceProof, StoreError> {
     let (leaf, inner) = path.split_last().ok_or_else(|| StoreError::Corrupt("a way without a leaf".into()))?;
     let key = leaf.node.key.to_vec();
     let value = value_of(&key)?

@@ -1,5 +1,6 @@
 //! The node's database; its layout, invariants and recovery are described in the crate's README.
 
+#[cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 mod fail;
 mod forest;
 mod keeper;
@@ -7,6 +8,7 @@ mod rocks;
 mod rows;
 mod snapshot;
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests;
 
 pub use snapshot::Snapshot;

@@ -139,6 +139,13 @@ impl Rocks {
         Ok(self.db.increase_full_history_ts_low(self.family(STATE), height.to_be_bytes())?)
     }
 
+    /// Moves all rows to files and merges these.
+    #[cfg(test)]
+    pub(super) fn compact(&self) {
+        self.db.flush_cf(self.family(STATE)).unwrap();
+        self.db.compact_range_cf(self.family(STATE), None::<&[u8]>, None::<&[u8]>);
+    }
+
     // --- single rows ---
 
     pub(super) fn tip(&self) -> Result<Option<TipRow>, StoreError> {

@@ -1,5 +1,9 @@
 use super::*;
 use crate::{KvRead, KvWrite, Order, Overlay};
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
+use std::sync::LazyLock;
 use tempfile::TempDir;
 
 const BANK: StoreName = StoreName::new("bank");
@@ -11,9 +15,9 @@ fn block(height: u64) -> Changes {
     let mut overlay = Overlay::new(Nothing);
     for i in 0..20u64 {
         let key = (height * 7 + i * i * 31) % 97;
-        let store = if i % 3 == 0 { AUTH } else { BANK };
+        let store = if i.is_multiple_of(3) { AUTH } else { BANK };
         let key = format!("key-{key}").into_bytes();
-        if (height + i) % 4 == 0 {
+        if (height + i).is_multiple_of(4) {
             overlay.remove(store, &key).unwrap();
         } else {
             overlay.set(store, key, format!("value {height} {i}").into_bytes()).unwrap();
@@ -61,29 +65,356 @@ fn dump(state: &impl KvRead) -> Vec<(StoreName, Vec<u8>, Vec<u8>)> {
     NAMES.iter().flat_map(rows).collect()
 }
 
-#[test]
-fn smoke() {
-    let dir = TempDir::new().unwrap();
-    let options = StoreOptions { tree_interval: 3, ..StoreOptions::default() };
-    let memory = Store::temporary(NAMES).unwrap();
-    let store = Store::open(dir.path(), NAMES, options.clone()).unwrap();
-    for _ in 0..10 {
+/// What an undisturbed run of `block` comes to, at every height.
+struct Reference {
+    store: Store,
+    app_hashes: Vec<Hash>,
+}
+
+const REFERENCE_HEIGHTS: u64 = 300;
+
+static REFERENCE: LazyLock<Reference> = LazyLock::new(|| {
+    let store = Store::temporary(NAMES).unwrap();
+    let mut app_hashes = vec![EMPTY_HASH];
+    for _ in 0..REFERENCE_HEIGHTS {
         advance(&store);
-        advance(&memory);
-        store.keeper.settle();
-        assert_eq!(store.app_hash(), memory.app_hash());
-        assert_eq!(dump(&store.snapshot()), dump(&memory.snapshot()));
+        app_hashes.push(store.app_hash());
     }
-    drop(store);
-    let store = Store::open(dir.path(), NAMES, options).unwrap();
-    assert_eq!((store.height(), store.app_hash()), (10, memory.app_hash()));
-    for height in 1..=10 {
-        let old = store.snapshot_at(height).unwrap();
-        assert_eq!(dump(&old), dump(&memory.snapshot_at(height).unwrap()));
-        for (name, key, value) in dump(&old) {
-            let (found, ops) = store.prove(height, name.as_str(), &key).unwrap();
-            assert_eq!(found, Some(value));
-            assert_eq!(ops, memory.prove(height, name.as_str(), &key).unwrap().1);
+    Reference { store, app_hashes }
+});
+
+/// Small windows, so that everything happens within a few blocks.
+fn small() -> StoreOptions {
+    StoreOptions { keep_recent: 4, proof_window: 8, tree_interval: 3, cache_bytes: 1 << 20 }
+}
+
+fn open(dir: &TempDir) -> Store {
+    Store::open(dir.path(), NAMES, small()).unwrap()
+}
+
+fn advance_to(store: &Store, height: u64) {
+    while store.height() < height {
+        advance(store);
+        store.keeper.settle();
+    }
+}
+
+/// Compares the state, its recent past and its proofs with the reference.
+fn check(store: &Store) {
+    let reference = &*REFERENCE;
+    let height = store.height();
+    assert_eq!(store.app_hash(), reference.app_hashes[usize::try_from(height).unwrap()], "height {height}");
+    assert_eq!(store.meta(), (height > 0).then(|| height.to_be_bytes().to_vec()));
+    for past in height.saturating_sub(4).max(1)..=height {
+        assert_eq!(dump(&store.snapshot_at(past).unwrap()), dump(&reference.store.snapshot_at(past).unwrap()));
+    }
+    for past in height.saturating_sub(8).max(1)..=height {
+        for (name, key) in [(BANK, "key-1"), (BANK, "key-50"), (AUTH, "key-2"), (AUTH, "no such key")] {
+            let ours = store.prove(past, name.as_str(), key.as_bytes()).unwrap();
+            assert_eq!(ours, reference.store.prove(past, name.as_str(), key.as_bytes()).unwrap());
         }
     }
+}
+
+#[test]
+fn restarts_at_every_height_change_nothing() {
+    let dir = TempDir::new().unwrap();
+    for height in 0..30 {
+        let store = open(&dir);
+        assert_eq!(store.height(), height);
+        check(&store);
+        advance(&store);
+        // Half of the stops interrupt the keeper.
+        if height % 2 == 0 {
+            store.keeper.settle();
+        }
+        check(&store);
+    }
+}
+
+#[test]
+fn heights_outside_the_windows_are_refused() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir);
+    for height in 0..2 {
+        let unavailable = StoreError::HeightUnavailable { height: 0, oldest: height, latest: height };
+        assert_eq!(store.prove(0, "bank", b"key-1"), Err(unavailable));
+        advance(&store);
+    }
+    advance_to(&store, 20);
+    let unavailable = |height, oldest| StoreError::HeightUnavailable { height, oldest, latest: 20 };
+    assert_eq!(store.snapshot_at(15).unwrap_err(), unavailable(15, 16));
+    assert_eq!(store.snapshot_at(21).unwrap_err(), unavailable(21, 16));
+    assert_eq!(store.prove(11, "bank", b"key-1"), Err(unavailable(11, 12)));
+    assert_eq!(store.prove(21, "bank", b"key-1"), Err(unavailable(21, 12)));
+    assert_eq!(store.prove(20, "nobody", b"key-1"), Err(StoreError::UnknownStore("nobody".into())));
+    assert_eq!(store.prove(20, "bank", b""), Err(StoreError::EmptyKey("bank")));
+}
+
+#[test]
+fn what_left_the_windows_leaves_the_disk() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir);
+    advance_to(&store, 250);
+    let rocks = &store.shared.rocks;
+    let saved = rocks.saved_trees().unwrap();
+    assert!(saved.len() <= 5, "{saved:?}");
+    assert_eq!(rocks.tree_heights().unwrap(), saved);
+    assert_eq!(rocks.changes_from().unwrap(), saved[0]);
+    let heights: Vec<u64> = rocks.commit_heights(0).map(Result::unwrap).collect();
+    assert_eq!(heights, (saved[0]..=250).collect::<Vec<_>>());
+    assert!(rocks.changes(saved[0]).next().is_none());
+    assert!(rocks.changes(saved[0] + 1).next().is_some());
+    assert!(rocks.retention.lock().from > 100);
+    assert!(store.shared.history.read().len() <= 9);
+    drop(store);
+    check(&open(&dir));
+}
+
+#[test]
+fn a_snapshot_is_isolated_and_stays_readable_while_it_is_held() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir);
+    advance_to(&store, 1);
+    let held = store.snapshot();
+    let then = dump(&held);
+    advance_to(&store, 150);
+    store.shared.rocks.compact();
+    assert_eq!(held.height(), 1);
+    assert_eq!(dump(&held), then);
+    let mut backwards: Vec<_> = held.scan(BANK, None, None, Order::Descending).unwrap().map(Result::unwrap).collect();
+    backwards.reverse();
+    assert!(held.scan(BANK, None, None, Order::Ascending).unwrap().map(Result::unwrap).eq(backwards));
+    drop(held);
+    advance_to(&store, 151);
+    store.shared.rocks.compact();
+    assert!(store.shared.rocks.retention.lock().from > 100);
+    check(&store);
+}
+
+#[test]
+fn a_candidate_counts_only_on_the_state_it_was_made_on() {
+    let store = Store::temporary(NAMES).unwrap();
+    let wrong = |got, committed| StoreError::WrongHeight { got, committed };
+    assert_eq!(store.prepare(0, block(1)).unwrap_err(), wrong(0, 0));
+    let (one, other) = (store.prepare(1, block(1)).unwrap(), store.prepare(1, block(2)).unwrap());
+    assert_eq!((store.height(), store.app_hash()), (0, EMPTY_HASH), "preparing changes nothing");
+    assert_ne!(one.app_hash(), other.app_hash());
+    store.commit(one, b"one").unwrap();
+    assert_eq!(store.commit(other, b"other").unwrap_err(), StoreError::StaleCandidate(1));
+    assert_eq!(store.prepare(1, block(1)).unwrap_err(), wrong(1, 1));
+    assert_eq!(store.prepare(3, block(3)).unwrap_err(), wrong(3, 1));
+    let mut overlay = Overlay::new(Nothing);
+    overlay.set(StoreName::new("nobody"), b"key".to_vec(), b"value".to_vec()).unwrap();
+    let unknown = StoreError::UnknownStore("nobody".into());
+    assert_eq!(store.prepare(2, overlay.into_changes()).unwrap_err(), unknown);
+    assert_eq!(store.snapshot().get(StoreName::new("nobody"), b"key").unwrap_err(), unknown);
+    assert_eq!(store.meta().as_deref(), Some(&b"one"[..]));
+}
+
+#[test]
+fn one_process_holds_the_database_and_names_all_its_stores() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir);
+    assert!(matches!(Store::open(dir.path(), NAMES, small()), Err(StoreError::Io(_))));
+    advance_to(&store, 2);
+    drop(store);
+    let partly = Store::open(dir.path(), &[BANK], small());
+    assert_eq!(partly.unwrap_err(), StoreError::UnknownStore("auth".into()));
+}
+
+#[test]
+fn a_large_genesis_is_logged_in_parts_and_comes_back() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir);
+    let mut overlay = Overlay::new(store.snapshot());
+    for account in 0..40_000u32 {
+        overlay.set(BANK, account.to_be_bytes().to_vec(), vec![7; 60]).unwrap();
+    }
+    let candidate = store.prepare(1, overlay.into_changes()).unwrap();
+    store.commit(candidate, b"genesis").unwrap();
+    assert!(store.shared.rocks.changes(1).count() > 2);
+    let app_hash = store.app_hash();
+    drop(store);
+    let store = open(&dir);
+    assert_eq!(store.app_hash(), app_hash);
+    // Saved trees are in parts as well.
+    for height in 2..=4 {
+        let candidate = store.prepare(height, Changes::default()).unwrap();
+        store.commit(candidate, b"empty").unwrap();
+        store.keeper.settle();
+        assert_eq!(store.app_hash(), app_hash, "a block that writes nothing keeps the app hash");
+    }
+    assert_eq!(store.shared.rocks.saved_trees().unwrap(), [4]);
+    assert!(store.shared.rocks.tree_parts(4, BANK).count() > 1);
+    drop(store);
+    assert_eq!(open(&dir).app_hash(), app_hash);
+}
+
+#[test]
+fn damaged_trees_and_logs_are_found_at_the_start() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir);
+    advance_to(&store, 8);
+    let mut batch = store.shared.rocks.batch();
+    let mut other = Vec::new();
+    ChangeLog::write(&block(99), |_, part| {
+        other = part.to_vec();
+        Ok(())
+    })
+    .unwrap();
+    batch.changes(8, 0, &other);
+    batch.write_synced().unwrap();
+    drop(store);
+    assert!(matches!(Store::open(dir.path(), NAMES, small()), Err(StoreError::Corrupt(_))));
+}
+
+// --- crashes ---
+
+/// Runs the chain in the folder `GANTRY_STORE_DIR`, saying every height, until it is killed. Not a test by itself.
+#[test]
+#[ignore = "run as a child process by the crash tests"]
+fn crash_child() {
+    let Ok(dir) = std::env::var("GANTRY_STORE_DIR") else { return };
+    let store = Store::open(Path::new(&dir), NAMES, small()).unwrap();
+    while store.height() < REFERENCE_HEIGHTS {
+        advance(&store);
+        if std::env::var_os("GANTRY_STORE_FAIL").is_some() {
+            store.keeper.settle();
+        }
+        println!("height {}", store.height());
+    }
+}
+
+fn child(dir: &Path) -> Command {
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", "db::tests::crash_child", "--ignored", "--nocapture"]);
+    child.env("GANTRY_STORE_DIR", dir).stdin(Stdio::null()).stderr(Stdio::null());
+    child
+}
+
+/// Kills a process the `count`th time it passes `point`, and returns the store that the next start finds.
+fn crash_at(dir: &TempDir, point: &str, count: u64) -> Store {
+    let output = child(dir.path()).env("GANTRY_STORE_FAIL", format!("{point}#{count}")).output().unwrap();
+    assert_eq!(output.status.signal(), Some(SIGABRT), "{point} was not reached {count} times");
+    open(dir)
+}
+
+const SIGABRT: i32 = 6;
+
+fn goes_on(store: &Store) {
+    check(store);
+    advance_to(store, store.height() + 20);
+    check(store);
+}
+
+#[test]
+fn a_crash_in_a_commit_leaves_the_state_before_or_after_it() {
+    for (point, lost) in
+        [("commit: begin", 1), ("commit: batch complete", 1), ("commit: written", 0), ("commit: visible", 0)]
+    {
+        for count in [1, 2, 13] {
+            let dir = TempDir::new().unwrap();
+            let store = crash_at(&dir, point, count);
+            assert_eq!(store.height(), count - lost, "{point}#{count}");
+            goes_on(&store);
+        }
+    }
+}
+
+#[test]
+fn a_crash_while_saving_trees_loses_nothing() {
+    for (point, counts) in [
+        ("save: begin", &[1, 4][..]),
+        ("save: part", &[1, 2, 9]),
+        ("save: all parts", &[1, 5]),
+        ("save: complete", &[1, 6]),
+        ("versions dropped", &[1]),
+    ] {
+        for count in counts {
+            let dir = TempDir::new().unwrap();
+            let store = crash_at(&dir, point, *count);
+            assert!(store.height() >= 4, "{point}#{count}");
+            let saved = store.shared.rocks.saved_trees().unwrap();
+            assert_eq!(store.shared.rocks.tree_heights().unwrap(), saved, "only complete trees are left");
+            goes_on(&store);
+        }
+    }
+}
+
+#[test]
+fn kill_9_again_and_again_changes_nothing() {
+    let dir = TempDir::new().unwrap();
+    let mut reached = 0;
+    for more in [3, 17, 1, 40, 9, 60] {
+        let mut child = child(dir.path()).stdout(Stdio::piped()).spawn().unwrap();
+        let goal = format!("height {}", reached + more);
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert!(lines.map(Result::unwrap).any(|line| line.ends_with(&goal)));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let store = open(&dir);
+        assert!(store.height() >= reached + more);
+        reached = store.height();
+        check(&store);
+    }
+    let store = open(&dir);
+    goes_on(&store);
+}
+
+/// Copies the files of a closed database, with its log changed by `damage`, and opens the copy.
+fn with_log(dir: &TempDir, damage: impl Fn(&mut Vec<u8>)) -> (TempDir, Store) {
+    let copy = TempDir::new().unwrap();
+    let mut damaged = 0;
+    for entry in std::fs::read_dir(dir.path()).unwrap() {
+        let from = entry.unwrap().path();
+        let mut bytes = std::fs::read(&from).unwrap();
+        if from.extension().is_some_and(|extension| extension == "log") && !bytes.is_empty() {
+            damage(&mut bytes);
+            damaged += 1;
+        }
+        std::fs::write(copy.path().join(from.file_name().unwrap()), bytes).unwrap();
+    }
+    assert_eq!(damaged, 1);
+    let store = open(&copy);
+    (copy, store)
+}
+
+#[test]
+fn a_torn_log_gives_an_earlier_height_whole() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir);
+    advance_to(&store, 12);
+    drop(store);
+    let mut heights = Vec::new();
+    for lost in [0, 1, 7, 100, 1500, 4000, 9000] {
+        let (_copy, store) = with_log(&dir, |log| log.truncate(log.len().saturating_sub(lost)));
+        heights.push(store.height());
+        goes_on(&store);
+    }
+    assert_eq!(heights[0], 12);
+    assert!(heights.is_sorted_by(|a, b| a >= b) && heights[6] < 12, "{heights:?}");
+
+    for lost in [1, 100, 3000] {
+        let (_copy, store) = with_log(&dir, |log| {
+            let intact = log.len() - lost;
+            log[intact..].fill(0xa5);
+        });
+        assert!(store.height() <= 12);
+        goes_on(&store);
+        let (_copy, store) = with_log(&dir, |log| log.extend(vec![0x5a; lost]));
+        assert_eq!(store.height(), 12);
+        goes_on(&store);
+    }
+}
+
+#[test]
+fn handles_cross_threads() {
+    fn send<T: Send + 'static>() {}
+    fn sync<T: Sync>() {}
+    send::<Candidate>();
+    send::<Snapshot>();
+    sync::<Snapshot>();
+    send::<Store>();
+    sync::<Store>();
 }
