@@ -668,7 +668,7 @@ fn the_class_names_the_engine_that_is_linked() {
     let lock = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.lock")).unwrap();
     let version = lock.split("name = \"wasmtime\"\nversion = \"").nth(1).unwrap();
     let major = version.split('.').next().unwrap();
-    assert_eq!(wasm_class(), format!("wasm/wasmtime-{major}/{}", std::env::consts::ARCH));
+    assert_eq!(wasm_class(), format!("wasm-{major}-{}", std::env::consts::ARCH));
 }
 
 mod path_tracer_guest {

@@ -39,9 +39,10 @@ const KEPT_MODULES: usize = 16;
 /// Longest arguments and environment together, in bytes.
 const WORDS_BYTES: usize = 1 << 20;
 
-/// The class of this machine for the `wasm` runtime: machines of a class give equal results, fuel included.
+/// The class of this machine for the `wasm` runtime, such as `wasm-48-x86_64` (the class id of `gantry-matching`): machines
+/// of a class give equal results, fuel included.
 pub fn wasm_class() -> String {
-    format!("wasm/wasmtime-{WASMTIME_MAJOR}/{}", std::env::consts::ARCH)
+    format!("wasm-{WASMTIME_MAJOR}-{}", std::env::consts::ARCH)
 }
 
 /// Runs WASI preview 1 commands. Cheap to clone; clones share their compiled modules.
