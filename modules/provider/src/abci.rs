@@ -25,3 +25,31 @@ pub(crate) fn end_block(ctx: &mut dyn Ctx) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Chain, FUNDS, MIN_BOND, UNBONDING_BLOCKS, address};
+
+    #[test]
+    fn payouts_of_one_block_are_bounded_and_carry_over() {
+        let mut chain = Chain::new();
+        // 13 unbondings for each of 8 providers: 104, all due when nobody looked for a while.
+        for n in 1..=8 {
+            chain.register(n, MIN_BOND).unwrap();
+            for height in 1..=13 {
+                chain.height = height;
+                chain.unbond(n, 1).unwrap();
+            }
+        }
+        let paid = |chain: &Chain| (1..=8).map(|n| chain.balance(&address(n))).sum::<u128>() - 8 * (FUNDS - MIN_BOND);
+        chain.height = UNBONDING_BLOCKS + 20;
+        chain.keep(end_block).unwrap();
+        assert_eq!(paid(&chain), 100);
+        assert_eq!(chain.events.iter().filter(|e| e.kind == "gantry_provider").count(), 100);
+        chain.keep(end_block).unwrap();
+        assert_eq!(paid(&chain), 104);
+        chain.keep(end_block).unwrap();
+        assert!(chain.events.is_empty());
+    }
+}

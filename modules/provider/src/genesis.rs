@@ -155,3 +155,103 @@ pub(crate) fn export(state: &dyn KvRead) -> Result<GenesisState> {
         classes: CLASSES.iter(state, Order::Ascending)?.map(|row| Ok(row?.1.0)).collect::<Result<_>>()?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        ProviderModule, STORE,
+        testing::{Chain, MIN_BOND, code, coins},
+    };
+    use gantry_core::{BlockInfo, Empty, InitCtx, Module, QueryCtx};
+    use gantry_store::{Overlay, StoreName};
+
+    /// Two providers, one of them slashed, reserved, unbonding, with a withdrawn offer in use.
+    fn used() -> Chain {
+        let mut chain = Chain::new();
+        chain.register(1, 3 * MIN_BOND).unwrap();
+        chain.register(2, MIN_BOND).unwrap();
+        chain.set_offer(1, 0, 2).unwrap();
+        chain.set_offer(1, 0, 2).unwrap();
+        chain.heartbeat(1).unwrap();
+        chain.keep(|ctx| keeper::take_slot(ctx, 1, 1)).unwrap();
+        chain.keep(|ctx| keeper::reserve_bond(ctx, 1, 700)).unwrap();
+        chain.keep(|ctx| keeper::slash(ctx, 1, 200, true)).unwrap();
+        let remove = gantry_proto::gantry::provider::v1::MsgRemoveOffer {
+            operator: crate::testing::address(1).to_string(),
+            offer_id: 1,
+        };
+        chain.run::<crate::RemoveOffer>(&remove).unwrap();
+        chain.unbond(1, 10).unwrap();
+        chain.advance_to(2);
+        chain.unbond(1, 20).unwrap();
+        chain.unbond(2, 1).unwrap();
+        chain
+    }
+
+    fn rows(state: &Overlay<Empty>) -> BTreeMap<(StoreName, Vec<u8>), Vec<u8>> {
+        let ours = state.changes().iter().filter(|(store, ..)| *store == STORE);
+        ours.filter_map(|(store, key, value)| Some(((store, key.to_vec()), value?.to_vec()))).collect()
+    }
+
+    #[test]
+    fn an_exported_state_imports_as_itself() {
+        let (chain, block) = (used(), BlockInfo::default());
+        let json = ProviderModule.export_genesis(&QueryCtx::new(&chain.state, &block)).unwrap();
+        ProviderModule.validate_genesis(&json).unwrap();
+
+        // Without its money the state is refused.
+        let mut state = Overlay::new(Empty);
+        ProviderModule.init_genesis(&mut InitCtx::new(&mut state, &block), &json).unwrap_err();
+        let mut state = Overlay::new(Empty);
+        let mut ctx = InitCtx::new(&mut state, &block);
+        let held = Coin::base(4 * MIN_BOND - 200);
+        gantry_bank::keeper::mint(&mut ctx, &Address::module(keeper::ACCOUNT), &held.into()).unwrap();
+        ProviderModule.init_genesis(&mut ctx, &json).unwrap();
+        for invariant in ProviderModule.invariants() {
+            (invariant.check)(&state).unwrap();
+        }
+        assert_eq!(rows(&state), rows(&chain.state));
+        assert!(rows(&state).len() > 15);
+    }
+
+    #[test]
+    fn default_genesis_is_valid_and_exports_as_itself() {
+        let block = BlockInfo::default();
+        let mut state = Overlay::new(Empty);
+        let json = ProviderModule.default_genesis();
+        ProviderModule.validate_genesis(&json).unwrap();
+        ProviderModule.init_genesis(&mut InitCtx::new(&mut state, &block), &json).unwrap();
+        assert_eq!(ProviderModule.export_genesis(&QueryCtx::new(&state, &block)).unwrap(), json);
+    }
+
+    #[test]
+    fn states_that_cannot_be_are_refused() {
+        let good = export(&used().state).unwrap();
+        validate(&good).unwrap();
+        let broken: [fn(&mut GenesisState); 17] = [
+            |s| s.params = None,
+            |s| s.providers.swap(0, 1),
+            |s| s.providers[0].reserved = "99999".to_owned(),
+            |s| s.providers[0].reserved = "x".to_owned(),
+            |s| s.providers[0].status = 2,
+            |s| s.providers[0].status = 0,
+            |s| s.providers[0].next_offer_id = 2,
+            |s| s.providers[0].owner = s.providers[1].owner.clone(),
+            |s| s.providers[1].operators = s.providers[0].operators.clone(),
+            |s| s.providers[0].bond.as_mut().unwrap().denom = "uatom".to_owned(),
+            |s| s.offers[1].in_use = 3,
+            |s| s.offers[0].in_use = 0,
+            |s| s.offers.swap(0, 1),
+            |s| s.classes.clear(),
+            |s| s.classes[0].attributes.clear(),
+            |s| s.unbondings[0].provider_id = 9,
+            |s| s.unbondings[0].amount = coins(0),
+        ];
+        for (i, breaks) in broken.into_iter().enumerate() {
+            let mut state = good.clone();
+            breaks(&mut state);
+            assert_eq!(code(validate(&state)), 2, "case {i}");
+        }
+    }
+}

@@ -427,3 +427,112 @@ fn class_to_proto(class: &Class) -> RegisteredClass {
         attributes: attributes_to_proto(&class.attributes),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Chain, FUNDS, MIN_BOND, address, code};
+
+    #[test]
+    fn reserved_bond_backs_its_assignment_alone() {
+        let mut chain = Chain::new();
+        let id = chain.register(1, MIN_BOND).unwrap();
+        chain.keep(|ctx| reserve_bond(ctx, id, 300)).unwrap();
+        chain.keep(|ctx| reserve_bond(ctx, id, 500)).unwrap();
+        assert_eq!(free_bond(&chain.provider(id)), 200);
+        assert_eq!(code(chain.keep(|ctx| reserve_bond(ctx, id, 201))), 10);
+        assert_eq!(code(chain.keep(|ctx| release_bond(ctx, id, 801))), 11);
+
+        // One assignment gives up a part of its reservation; the other's is untouched.
+        assert_eq!(chain.keep(|ctx| slash(ctx, id, 100, true)).unwrap().amount(), 100);
+        let provider = chain.provider(id);
+        assert_eq!((provider.reserved, provider.bond.amount(), provider.slashed), (700, 900, 100));
+        assert_eq!(provider.status, ProviderStatus::Underbonded);
+        // Not even a slash of everything takes what others have reserved.
+        assert_eq!(chain.keep(|ctx| slash(ctx, id, u128::MAX, false)).unwrap().amount(), 200);
+        assert_eq!(chain.provider(id).bond.amount(), 700);
+        chain.keep(|ctx| release_bond(ctx, id, 200)).unwrap();
+        chain.keep(|ctx| release_bond(ctx, id, 500)).unwrap();
+        assert_eq!(free_bond(&chain.provider(id)), 700);
+        assert_eq!(chain.module_balance(SLASH_ACCOUNT), 300);
+        assert_eq!(chain.balance(&address(1)), FUNDS - MIN_BOND);
+        assert!(chain.keep(|ctx| slash(ctx, id, 0, false)).unwrap().is_zero());
+        for result in [
+            chain.keep(|ctx| reserve_bond(ctx, 9, 1)),
+            chain.keep(|ctx| release_bond(ctx, 9, 1)),
+            chain.keep(|ctx| slash(ctx, 9, 1, true)).map(drop),
+        ] {
+            assert_eq!(code(result), 3);
+        }
+    }
+
+    #[test]
+    fn slots_are_counted() {
+        let mut chain = Chain::new();
+        let id = chain.register(1, MIN_BOND).unwrap();
+        let offer_id = chain.set_offer(1, 0, 2).unwrap();
+        for _ in 0..2 {
+            chain.keep(|ctx| take_slot(ctx, id, offer_id)).unwrap();
+        }
+        assert_eq!(code(chain.keep(|ctx| take_slot(ctx, id, offer_id))), 16);
+        assert_eq!(code(chain.keep(|ctx| take_slot(ctx, id, 9))), 13);
+        for _ in 0..2 {
+            chain.keep(|ctx| free_slot(ctx, id, offer_id)).unwrap();
+        }
+        // To free what was never taken is a mistake in the chain, not of a user.
+        assert!(matches!(chain.keep(|ctx| free_slot(ctx, id, offer_id)), Err(Error::Fatal(_))));
+    }
+
+    #[test]
+    fn strikes_add_up_until_a_completion() {
+        let mut chain = Chain::new();
+        let id = chain.register(1, MIN_BOND).unwrap();
+        let offer_id = chain.set_offer(1, 0, 1).unwrap();
+        for _ in 0..2 {
+            chain.keep(|ctx| strike(ctx, id, offer_id)).unwrap();
+        }
+        assert_eq!(offer(&chain.state, id, offer_id).unwrap().strikes, 2);
+        chain.keep(|ctx| clear_strikes(ctx, id, offer_id)).unwrap();
+        assert_eq!(offer(&chain.state, id, offer_id).unwrap().strikes, 0);
+    }
+
+    #[test]
+    fn the_matcher_sees_what_was_there_two_blocks_ago() {
+        let mut chain = Chain::new();
+        let id = chain.register(1, 3 * MIN_BOND).unwrap();
+        chain.set_offer(1, 0, 4).unwrap();
+        chain.heartbeat(1).unwrap();
+        chain.height = 3;
+        chain.keep(|ctx| take_slot(ctx, id, 1)).unwrap();
+        chain.keep(|ctx| reserve_bond(ctx, id, 500)).unwrap();
+
+        let seen = |chain: &Chain| market_offers(&chain.state, chain.height).unwrap();
+        let offers = seen(&chain);
+        let [offer] = offers.as_slice() else { panic!("{offers:?}") };
+        assert_eq!((offer.provider, offer.offer, offer.free, offer.free_bond), (1, 1, 3, 2500));
+        assert_eq!(offer.owner, address(1).as_bytes());
+        assert_eq!((offer.ask.amount, offer.ask.denom.as_str()), (7, "ugantry"));
+        // A newcomer stands at 550; its first heartbeat counts for it.
+        assert!(offer.fresh && offer.status == Status::Active && offer.reputation > 550);
+
+        // A new price and more bond count only when no seed is known yet.
+        chain.set_offer(1, 1, 4).unwrap();
+        assert!(seen(&chain).is_empty());
+        chain.height = 5;
+        assert_eq!(seen(&chain).len(), 1);
+        chain.bond(1, 1).unwrap();
+        assert!(seen(&chain).is_empty());
+        chain.height = 7;
+        assert_eq!(seen(&chain)[0].free_bond, 2501);
+
+        // Underbonded: seen, and said so.
+        chain.keep(|ctx| slash(ctx, id, 2400, false)).unwrap();
+        assert_eq!(seen(&chain)[0].status, Status::Underbonded);
+
+        // Withdrawn: not seen, though one slot is still in use.
+        let remove =
+            gantry_proto::gantry::provider::v1::MsgRemoveOffer { operator: address(10).to_string(), offer_id: 1 };
+        chain.run::<crate::RemoveOffer>(&remove).unwrap();
+        assert!(seen(&chain).is_empty());
+    }
+}
