@@ -4,6 +4,8 @@
 //! [`Chain`] reads; [`Sender`] signs and sends for one key and survives what a client of CometBFT must expect: a
 //! sequence that moved, a full mempool, a node that restarts between broadcast and block.
 
+pub mod access;
+
 mod chain;
 mod error;
 mod sender;
