@@ -172,15 +172,7 @@ impl MarketEvent<'_> {
     #[must_use]
     pub fn to_event(&self) -> Event {
         match *self {
-            Self::JobTransition {
-                job,
-                graph,
-                renter,
-                from,
-                to,
-                reason,
-                actor,
-            } => Event::new(
+            Self::JobTransition { job, graph, renter, from, to, reason, actor } => Event::new(
                 "gantry_job",
                 [
                     attr("job_id", job),
@@ -192,15 +184,7 @@ impl MarketEvent<'_> {
                     attr("actor", label(actor.as_str_name(), "ACTOR_")),
                 ],
             ),
-            Self::AssignmentTransition {
-                job,
-                attempt,
-                replica,
-                provider,
-                from,
-                to,
-                reason,
-            } => Event::new(
+            Self::AssignmentTransition { job, attempt, replica, provider, from, to, reason } => Event::new(
                 "gantry_assignment",
                 [
                     attr("job_id", job),
@@ -212,29 +196,11 @@ impl MarketEvent<'_> {
                     attr("reason", label(reason.as_str_name(), "REASON_")),
                 ],
             ),
-            Self::Settled {
-                job,
-                provider,
-                net,
-                fee,
-            } => Event::new(
+            Self::Settled { job, provider, net, fee } => Event::new(
                 "gantry_settlement",
-                [
-                    attr("job_id", job),
-                    attr("provider_id", provider),
-                    attr("net", net),
-                    attr("fee", fee),
-                ],
+                [attr("job_id", job), attr("provider_id", provider), attr("net", net), attr("fee", fee)],
             ),
-            Self::Slashed {
-                provider,
-                job,
-                attempt,
-                replica,
-                amount,
-                reason,
-                evidence,
-            } => Event::new(
+            Self::Slashed { provider, job, attempt, replica, amount, reason, evidence } => Event::new(
                 "gantry_slash",
                 [
                     attr("provider_id", provider),
@@ -246,13 +212,7 @@ impl MarketEvent<'_> {
                     attr("evidence", hex(evidence)),
                 ],
             ),
-            Self::Verdict {
-                job,
-                attempt,
-                outcome,
-                digest,
-                votes,
-            } => Event::new(
+            Self::Verdict { job, attempt, outcome, digest, votes } => Event::new(
                 "gantry_verdict",
                 [
                     attr("job_id", job),
@@ -262,69 +222,28 @@ impl MarketEvent<'_> {
                     attr("votes", votes),
                 ],
             ),
-            Self::EscrowOpened {
-                job,
-                renter,
-                amount,
-            } => Event::new(
+            Self::EscrowOpened { job, renter, amount } => Event::new(
                 "gantry_escrow",
-                [
-                    attr("action", "opened"),
-                    attr("job_id", job),
-                    attr("renter", renter),
-                    attr("amount", amount),
-                ],
+                [attr("action", "opened"), attr("job_id", job), attr("renter", renter), attr("amount", amount)],
             ),
-            Self::Refunded {
-                job,
-                renter,
-                amount,
-            } => Event::new(
+            Self::Refunded { job, renter, amount } => Event::new(
                 "gantry_escrow",
-                [
-                    attr("action", "refunded"),
-                    attr("job_id", job),
-                    attr("renter", renter),
-                    attr("amount", amount),
-                ],
+                [attr("action", "refunded"), attr("job_id", job), attr("renter", renter), attr("amount", amount)],
             ),
-            Self::ProviderRegistered { provider, owner } => {
-                of_provider("registered", provider, [attr("owner", owner)])
-            }
+            Self::ProviderRegistered { provider, owner } => of_provider("registered", provider, [attr("owner", owner)]),
             Self::ProviderUpdated { provider } => of_provider("updated", provider, []),
-            Self::Bonded { provider, amount } => {
-                of_provider("bonded", provider, [attr("amount", amount)])
-            }
-            Self::UnbondStarted {
-                provider,
-                amount,
-                release_height,
-            } => of_provider(
+            Self::Bonded { provider, amount } => of_provider("bonded", provider, [attr("amount", amount)]),
+            Self::UnbondStarted { provider, amount, release_height } => of_provider(
                 "unbond_started",
                 provider,
-                [
-                    attr("amount", amount),
-                    attr("release_height", release_height),
-                ],
+                [attr("amount", amount), attr("release_height", release_height)],
             ),
-            Self::Unbonded { provider, amount } => {
-                of_provider("unbonded", provider, [attr("amount", amount)])
+            Self::Unbonded { provider, amount } => of_provider("unbonded", provider, [attr("amount", amount)]),
+            Self::OfferSet { provider, offer, class } => {
+                of_provider("offer_set", provider, [attr("offer_id", offer), attr("class_id", class)])
             }
-            Self::OfferSet {
-                provider,
-                offer,
-                class,
-            } => of_provider(
-                "offer_set",
-                provider,
-                [attr("offer_id", offer), attr("class_id", class)],
-            ),
-            Self::OfferRemoved { provider, offer } => {
-                of_provider("offer_removed", provider, [attr("offer_id", offer)])
-            }
-            Self::Heartbeat { provider, missed } => {
-                of_provider("heartbeat", provider, [attr("missed", missed)])
-            }
+            Self::OfferRemoved { provider, offer } => of_provider("offer_removed", provider, [attr("offer_id", offer)]),
+            Self::Heartbeat { provider, missed } => of_provider("heartbeat", provider, [attr("missed", missed)]),
         }
     }
 }
@@ -336,12 +255,7 @@ pub fn emit(ctx: &mut dyn Ctx, event: MarketEvent<'_>) {
 
 /// An event about a provider; `action` says which.
 fn of_provider<const N: usize>(action: &str, provider: u64, more: [(String, String); N]) -> Event {
-    Event::new(
-        "gantry_provider",
-        [attr("action", action), attr("provider_id", provider)]
-            .into_iter()
-            .chain(more),
-    )
+    Event::new("gantry_provider", [attr("action", action), attr("provider_id", provider)].into_iter().chain(more))
 }
 
 /// A proto enum's name as an attribute: without prefix, lower case, nothing for `UNSPECIFIED`.
@@ -354,11 +268,7 @@ fn label(name: &str, prefix: &str) -> String {
 
 fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes
-        .iter()
-        .flat_map(|b| [DIGITS[usize::from(b >> 4)], DIGITS[usize::from(b & 15)]])
-        .map(char::from)
-        .collect()
+    bytes.iter().flat_map(|b| [DIGITS[usize::from(b >> 4)], DIGITS[usize::from(b & 15)]]).map(char::from).collect()
 }
 
 #[cfg(test)]
@@ -371,9 +281,7 @@ mod tests {
     fn line(event: MarketEvent<'_>) -> String {
         let event = event.to_event();
         let attributes = event.attributes.iter().map(|(k, v)| format!(" {k}={v}"));
-        std::iter::once(event.kind.clone())
-            .chain(attributes)
-            .collect()
+        std::iter::once(event.kind.clone()).chain(attributes).collect()
     }
 
     #[test]
@@ -399,12 +307,7 @@ mod tests {
                 to: AssignmentState::Lapsed,
                 reason: Reason::NoAcknowledgement,
             },
-            MarketEvent::Settled {
-                job: 7,
-                provider: 3,
-                net: coin,
-                fee: &Coin::base(1),
-            },
+            MarketEvent::Settled { job: 7, provider: 3, net: coin, fee: &Coin::base(1) },
             MarketEvent::Slashed {
                 provider: 3,
                 job: 7,
@@ -414,54 +317,17 @@ mod tests {
                 reason: SlashReason::WrongResult,
                 evidence: &[0xab, 0x01],
             },
-            MarketEvent::Verdict {
-                job: 7,
-                attempt: 1,
-                outcome: Outcome::NoQuorum,
-                digest: &[],
-                votes: 1,
-            },
-            MarketEvent::EscrowOpened {
-                job: 7,
-                renter,
-                amount: coin,
-            },
-            MarketEvent::Refunded {
-                job: 7,
-                renter,
-                amount: coin,
-            },
-            MarketEvent::ProviderRegistered {
-                provider: 3,
-                owner: renter,
-            },
+            MarketEvent::Verdict { job: 7, attempt: 1, outcome: Outcome::NoQuorum, digest: &[], votes: 1 },
+            MarketEvent::EscrowOpened { job: 7, renter, amount: coin },
+            MarketEvent::Refunded { job: 7, renter, amount: coin },
+            MarketEvent::ProviderRegistered { provider: 3, owner: renter },
             MarketEvent::ProviderUpdated { provider: 3 },
-            MarketEvent::Bonded {
-                provider: 3,
-                amount: coin,
-            },
-            MarketEvent::UnbondStarted {
-                provider: 3,
-                amount: coin,
-                release_height: 99,
-            },
-            MarketEvent::Unbonded {
-                provider: 3,
-                amount: coin,
-            },
-            MarketEvent::OfferSet {
-                provider: 3,
-                offer: 1,
-                class: "wasm-48-x86_64",
-            },
-            MarketEvent::OfferRemoved {
-                provider: 3,
-                offer: 1,
-            },
-            MarketEvent::Heartbeat {
-                provider: 3,
-                missed: 0,
-            },
+            MarketEvent::Bonded { provider: 3, amount: coin },
+            MarketEvent::UnbondStarted { provider: 3, amount: coin, release_height: 99 },
+            MarketEvent::Unbonded { provider: 3, amount: coin },
+            MarketEvent::OfferSet { provider: 3, offer: 1, class: "wasm-48-x86_64" },
+            MarketEvent::OfferRemoved { provider: 3, offer: 1 },
+            MarketEvent::Heartbeat { provider: 3, missed: 0 },
         ];
         let expected = [
             format!("gantry_job job_id=7 graph_id=2 renter={renter} from= to=pending reason= actor=renter"),

@@ -2,6 +2,8 @@
 //! every unit stays in exactly one place, nothing is fatal, what is refused leaves no trace, assignments in flight stay
 //! backed, and in the end everybody can leave with all that is theirs.
 
+#![expect(clippy::unwrap_used, reason = "a test")]
+
 use std::collections::BTreeMap;
 
 use cosmos_sdk_proto::cosmos::base::v1beta1::Coin as ProtoCoin;
