@@ -59,7 +59,7 @@ pub enum ProviderError {
         /// What was asked for.
         asked: u128,
     },
-    /// Fewer is reserved than was to be released.
+    /// Less is reserved than was to be released.
     #[error("{reserved} of the bond of provider {provider_id} is reserved, {asked} was asked for")]
     InsufficientReserved {
         /// The provider.

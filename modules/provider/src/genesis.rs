@@ -8,7 +8,9 @@ use gantry_proto::gantry::provider::v1::GenesisState;
 use gantry_store::{KvRead, Order, Proto};
 
 use crate::{
-    Offer, Provider, ProviderError, Unbonding, invariants,
+    Offer, Provider, ProviderError, Unbonding,
+    handler::Profile,
+    invariants,
     keeper::{self, MAX_UNBONDINGS, class_from_proto, save_unbonding},
     params::{default_params, min_bond, validate_params},
     state::{ADDRESSES, CLASSES, HELD, IDS, OFFERS, PARAMS, PROVIDERS, UNBONDINGS},
@@ -57,6 +59,7 @@ impl Rows {
         for message in &state.providers {
             let provider = Provider::try_from(message.clone()).or_else(refuse)?;
             invariants::check_provider(&provider).or_else(refuse)?;
+            Profile::parse(&message.owner, &message.moniker, &message.endpoints, &message.operators).or_else(refuse)?;
             let id = provider.id;
             if rows.providers.last().is_some_and(|last| last.id >= id) {
                 return refuse("providers must ascend by id");
@@ -77,6 +80,9 @@ impl Rows {
         for message in &state.offers {
             let offer = Offer::try_from(message.clone()).or_else(refuse)?;
             invariants::check_offer(&offer).or_else(refuse)?;
+            if offer.ask_per_second.is_zero() {
+                return refuse(format!("offer {} of provider {} asks for nothing", offer.offer_id, offer.provider_id));
+            }
             let key = (offer.provider_id, offer.offer_id);
             if rows.offers.last().is_some_and(|last| (last.provider_id, last.offer_id) >= key) {
                 return refuse("offers must ascend by provider_id and offer_id");
@@ -229,7 +235,9 @@ mod tests {
     fn states_that_cannot_be_are_refused() {
         let good = export(&used().state).unwrap();
         validate(&good).unwrap();
-        let broken: [fn(&mut GenesisState); 17] = [
+        let broken: [fn(&mut GenesisState); 19] = [
+            |s| s.providers[0].endpoints = vec!["nowhere".to_owned()],
+            |s| s.offers[1].ask_per_second = coins(0),
             |s| s.params = None,
             |s| s.providers.swap(0, 1),
             |s| s.providers[0].reserved = "99999".to_owned(),

@@ -62,6 +62,12 @@ pub fn is_alive(provider: &Provider, height: u64, params: &Params) -> bool {
     provider.last_heartbeat_height > 0 && epochs_since(provider, height, params) <= params.heartbeat_grace_epochs
 }
 
+/// Whether a heartbeat of a provider counts at a height: none did in this epoch.
+#[must_use]
+pub fn heartbeat_due(provider: &Provider, height: u64, params: &Params) -> bool {
+    provider.last_heartbeat_height == 0 || epochs_since(provider, height, params) > 0
+}
+
 /// Epochs begun since that of the last heartbeat.
 pub(crate) fn epochs_since(provider: &Provider, height: u64, params: &Params) -> u64 {
     let epoch = |height: u64| height / params.heartbeat_epoch_blocks.max(1);
@@ -165,7 +171,7 @@ pub(crate) fn coin(provider: &Provider, amount: u128) -> Coin {
     Coin::new(provider.bond.denom(), amount).expect("the bond's denom is valid")
 }
 
-/// Checks that a client's coin is a positive amount of the bond denom.
+/// Checks that a client's coin is of the bond denom.
 pub(crate) fn check_bond(params: &Params, amount: &Coin) -> Result<()> {
     let want = min_bond(params)?;
     if amount.denom() != want.denom() {

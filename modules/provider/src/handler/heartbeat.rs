@@ -7,7 +7,7 @@ use gantry_reputation::{Outcome, keeper as reputation};
 
 use crate::{
     ProviderError,
-    keeper::{epochs_since, is_alive, params, require_operator, save},
+    keeper::{epochs_since, heartbeat_due, is_alive, params, require_operator, save},
 };
 
 /// Says that a provider is alive.
@@ -31,7 +31,7 @@ impl Handler for Heartbeat {
 
         let is_first = provider.last_heartbeat_height == 0;
         let elapsed = epochs_since(&provider, height, &params);
-        if !is_first && elapsed == 0 {
+        if !heartbeat_due(&provider, height, &params) {
             return Err(ProviderError::HeartbeatTooEarly(next_height).into());
         }
         // Before the first one nothing was promised, so nothing was missed.

@@ -140,6 +140,13 @@ fn check_endpoint(url: &str) -> Result<(), &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{Chain, MIN_BOND, address};
+    use cosmos_sdk_proto::cosmos::base::v1beta1::Coin as ProtoCoin;
+    use gantry_core::Handler;
+    use gantry_proto::gantry::provider::v1::{
+        Attribute, HardwareClass, MsgBond, MsgRegisterProvider, MsgSetOffer, MsgUnbond,
+    };
+    use proptest::prelude::*;
 
     #[test]
     fn endpoints_are_urls_that_can_be_dialled() {
@@ -177,6 +184,60 @@ mod tests {
             &format!("http://{}", "a".repeat(300)),
         ] {
             assert!(check_endpoint(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    fn text() -> impl Strategy<Value = String> {
+        prop_oneof![
+            any::<String>(),
+            "https?://[a-z0-9.:\\[\\]/@-]{0,20}",
+            Just(address(1).to_string()),
+            Just(address(2).to_string()),
+            Just("cpu_cores".to_owned()),
+        ]
+    }
+
+    fn any_coin() -> impl Strategy<Value = Option<ProtoCoin>> {
+        let amount = prop_oneof![any::<u128>().prop_map(|a| a.to_string()), text(), Just(MIN_BOND.to_string())];
+        let denom = prop_oneof![4 => Just("ugantry".to_owned()), 1 => text()];
+        proptest::option::of((denom, amount).prop_map(|(denom, amount)| ProtoCoin { denom, amount }))
+    }
+
+    /// A user's mistake at most.
+    fn harmless<T>(result: gantry_core::Result<T>) {
+        if let Err(gantry_core::Error::Fatal(e)) = result {
+            panic!("{e}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_message_is_fatal(
+            owner in text(), moniker in text(), lists in prop::collection::vec(text(), 0..6), bond in any_coin(),
+            numbers: (u32, u32, u64, i32), region in text(),
+        ) {
+            let mut chain = Chain::new();
+            chain.register(2, MIN_BOND).unwrap();
+            let (endpoints, operators) = (lists.clone(), lists.clone());
+            let register = MsgRegisterProvider { owner: owner.clone(), moniker, endpoints, operators, bond: bond.clone() };
+            if RegisterProvider::signers(&register).is_ok() {
+                harmless(chain.run::<RegisterProvider>(&register));
+            }
+            let (offer_id, capacity, value, kind) = numbers;
+            let hardware = HardwareClass { kind: kind % 4, arch: region.clone(), runtime_major: offer_id, ..Default::default() };
+            let set = MsgSetOffer {
+                operator: address(2).to_string(),
+                offer_id: offer_id % 3,
+                hardware: Some(hardware),
+                capacity: capacity % 20_000,
+                ask_per_second: bond.clone(),
+                attributes: lists.into_iter().map(|name| Attribute { name, value }).collect(),
+                region,
+            };
+            harmless(chain.run::<SetOffer>(&set));
+            let owner = address(2).to_string();
+            harmless(chain.run::<Bond>(&MsgBond { owner: owner.clone(), amount: bond.clone() }));
+            harmless(chain.run::<Unbond>(&MsgUnbond { owner, amount: bond }));
         }
     }
 }
