@@ -299,6 +299,10 @@ impl Commitment for Tree {
         self.root.as_ref().map_or(EMPTY_HASH, |root| root.hash())
     }
 
+    fn len(&self) -> u64 {
+        self.root.as_ref().map_or(0, |root| root.size())
+    }
+
     fn prove(&self, key: &[u8], value_of: &ValueOf<'_>) -> Result<CommitmentProof, StoreError> {
         super::proof::prove(self, key, value_of)
     }

@@ -35,6 +35,9 @@ pub(crate) trait Commitment: Clone + Default + Send + Sync + 'static {
     /// The root hash; computed once, in parallel.
     fn root(&self) -> Hash;
 
+    /// The number of rows.
+    fn len(&self) -> u64;
+
     /// An ICS-23 proof that `key` has its value or is absent.
     fn prove(&self, key: &[u8], value_of: &ValueOf<'_>) -> Result<CommitmentProof, StoreError>;
 

@@ -12,6 +12,8 @@ use std::sync::Arc;
 #[derive(Clone, Default)]
 pub(super) struct Forest {
     pub(super) height: u64,
+    /// The number of rows that the block of this height changed; 0 if these trees were loaded.
+    pub(super) changed: u64,
     pub(super) trees: BTreeMap<StoreName, Tree>,
 }
 
@@ -19,6 +21,11 @@ impl Forest {
     /// The stores by ascending name with their roots.
     pub(super) fn roots(&self) -> impl Iterator<Item = (&'static str, Hash)> {
         self.trees.iter().map(|(name, tree)| (name.as_str(), tree.root()))
+    }
+
+    /// The number of rows in all stores.
+    pub(super) fn rows(&self) -> u64 {
+        self.trees.values().map(Commitment::len).sum()
     }
 
     pub(super) fn app_hash(&self) -> Hash {
@@ -74,19 +81,23 @@ impl Forest {
                 Ok((name, Tree::import(&mut nodes)?))
             })
             .collect();
-        let forest = Self { height, trees: trees? };
+        let forest = Self { height, changed: 0, trees: trees? };
         forest.check(&row)?;
         Ok(forest)
     }
 
-    /// Applies the change logs after `start` up to the height `until`, handing out the trees of each height.
+    /// Applies the change logs after `start` up to the height `until`. Hands out the trees of each height, `start`
+    /// included, and returns the last.
     pub(super) fn replay(
         rocks: &Rocks,
-        start: Arc<Self>,
+        start: Self,
         until: u64,
         mut each: impl FnMut(Arc<Self>),
-    ) -> Result<(), StoreError> {
-        let mut forest = start;
+    ) -> Result<Arc<Self>, StoreError> {
+        let mut forest = Arc::new(start);
+        if forest.height > 0 {
+            each(Arc::clone(&forest));
+        }
         for height in rocks.commit_heights(forest.height + 1) {
             let height = height?;
             if height > until {
@@ -105,7 +116,7 @@ impl Forest {
             forest.check(&row)?;
             each(Arc::clone(&forest));
         }
-        Ok(())
+        Ok(forest)
     }
 
     /// Fails unless the trees are those that were committed.

@@ -106,7 +106,9 @@ fn keep(shared: &Shared, forest: &Forest, stop: &AtomicBool) -> Result<(), Store
         if saved[keep_from] <= window_from {
             batch.drop_changes(saved[keep_from]);
         }
+        let rebuild = shared.rebuild.lock();
         batch.write_synced()?;
+        drop(rebuild);
         fail::point("save: complete");
     }
 

@@ -37,13 +37,22 @@ pub struct StoreOptions {
     pub proof_window: u64,
     /// Heights between two saves of the trees; bounds what a start has to replay.
     pub tree_interval: u64,
+    /// How many changed rows the past trees in memory may amount to, at 1 to 2 KiB each. Trees of a proof window that
+    /// exceed it are rebuilt from disk when a proof asks for them.
+    pub history_rows: u64,
     /// The size of RocksDB's block cache in bytes.
     pub cache_bytes: usize,
 }
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { keep_recent: 1000, proof_window: 1000, tree_interval: 1000, cache_bytes: 256 << 20 }
+        Self {
+            keep_recent: 1000,
+            proof_window: 1000,
+            tree_interval: 1000,
+            history_rows: 250_000,
+            cache_bytes: 256 << 20,
+        }
     }
 }
 
@@ -74,8 +83,33 @@ struct Shared {
     rocks: Arc<Rocks>,
     options: StoreOptions,
     tip: RwLock<Arc<Tip>>,
-    /// Trees by height, within the proof window; gaps are heights before the last start, filled on demand.
-    history: RwLock<BTreeMap<u64, Arc<Forest>>>,
+    /// Past trees.
+    history: RwLock<History>,
+    /// Held while past trees are rebuilt, and while what they are rebuilt from is dropped.
+    rebuild: Mutex<()>,
+}
+
+/// Trees by height, as many as memory is meant for; the others of the proof window are on disk.
+#[derive(Default)]
+struct History {
+    forests: BTreeMap<u64, Arc<Forest>>,
+    /// The rows that the blocks of these heights changed.
+    rows: u64,
+}
+
+impl History {
+    /// Adds trees, and drops the oldest while they are too many or older than `oldest`.
+    fn add(&mut self, forest: Arc<Forest>, oldest: u64, rows: u64) {
+        self.rows += forest.changed;
+        if let Some(double) = self.forests.insert(forest.height, forest) {
+            self.rows -= double.changed;
+        }
+        while let Some(first) = self.forests.first_entry()
+            && (*first.key() < oldest || self.rows > rows)
+        {
+            self.rows -= first.remove().changed;
+        }
+    }
 }
 
 /// The last commit.
@@ -148,52 +182,36 @@ impl Store {
     fn start(rocks: Rocks, options: StoreOptions) -> Result<Self, StoreError> {
         let rocks = Arc::new(rocks);
         let saved = forest::clean(&rocks)?;
+        let mut history = History::default();
         let tip = match rocks.tip()? {
-            None => Tip {
-                forest: Arc::new(Forest::default()),
-                app_hash: EMPTY_HASH,
-                meta: None,
-                first: 0,
-                snapshot: Snapshot::open(&rocks, 0, 0)?,
-            },
-            Some(row) => {
-                let from = saved.last().copied().unwrap_or(0);
-                let mut forest = Arc::new(Forest::load(&rocks, from)?);
-                let mut history = BTreeMap::from([(from, Arc::clone(&forest))]);
-                Forest::replay(&rocks, Arc::clone(&forest), row.height, |next| {
-                    history.insert(next.height, Arc::clone(&next));
-                    forest = next;
+            None => {
+                let snapshot = Snapshot::open(&rocks, 0, 0)?;
+                Tip { forest: Arc::default(), app_hash: EMPTY_HASH, meta: None, first: 0, snapshot }
+            }
+            Some(TipRow { height, app_hash, first, meta }) => {
+                let oldest = height.saturating_sub(options.proof_window);
+                let start = Forest::load(&rocks, saved.last().copied().unwrap_or(0))?;
+                let forest = Forest::replay(&rocks, start, height, |forest| {
+                    history.add(forest, oldest, options.history_rows);
                 })?;
-                return Self::resume(rocks, options, row, forest, history);
+                if forest.height != height || forest.app_hash()[..] != app_hash {
+                    return Err(StoreError::Corrupt(format!(
+                        "the trees of height {} do not have the app hash of height {height}",
+                        forest.height
+                    )));
+                }
+                let snapshot = Snapshot::open(&rocks, height, height)?;
+                Tip { app_hash: forest.app_hash(), forest, meta: Some(meta), first, snapshot }
             }
         };
-        Ok(Self::assemble(rocks, options, tip, BTreeMap::new()))
-    }
-
-    fn resume(
-        rocks: Arc<Rocks>,
-        options: StoreOptions,
-        row: TipRow,
-        forest: Arc<Forest>,
-        mut history: BTreeMap<u64, Arc<Forest>>,
-    ) -> Result<Self, StoreError> {
-        let app_hash = forest.app_hash();
-        if forest.height != row.height || app_hash[..] != row.app_hash {
-            return Err(StoreError::Corrupt(format!(
-                "the trees of height {} do not have the app hash that was committed at height {}",
-                forest.height, row.height
-            )));
-        }
-        history.retain(|height, _| *height > 0);
-        let snapshot = Snapshot::open(&rocks, row.height, row.height)?;
-        let tip = Tip { forest, app_hash, meta: Some(row.meta), first: row.first, snapshot };
-        Ok(Self::assemble(rocks, options, tip, history))
-    }
-
-    fn assemble(rocks: Arc<Rocks>, options: StoreOptions, tip: Tip, history: BTreeMap<u64, Arc<Forest>>) -> Self {
-        let shared =
-            Arc::new(Shared { rocks, options, tip: RwLock::new(Arc::new(tip)), history: RwLock::new(history) });
-        Self { keeper: Keeper::start(Arc::clone(&shared)), shared, commit: Mutex::new(()) }
+        let shared = Arc::new(Shared {
+            rocks,
+            options,
+            tip: RwLock::new(Arc::new(tip)),
+            history: RwLock::new(history),
+            rebuild: Mutex::new(()),
+        });
+        Ok(Self { keeper: Keeper::start(Arc::clone(&shared)), shared, commit: Mutex::new(()) })
     }
 
     /// The last committed height; 0 before the first.
@@ -280,11 +298,7 @@ impl Store {
 
         let snapshot = Snapshot::open(rocks, height, height)?;
         let tip = Tip { forest: Arc::clone(&forest), app_hash, meta: Some(meta.to_vec()), first, snapshot };
-        {
-            let mut history = self.shared.history.write();
-            history.insert(height, Arc::clone(&forest));
-            *history = history.split_off(&height.saturating_sub(self.shared.options.proof_window));
-        }
+        self.shared.remember(Arc::clone(&forest), height);
         *self.shared.tip.write() = Arc::new(tip);
         fail::point("commit: visible");
         self.keeper.committed(forest);
@@ -338,33 +352,42 @@ impl Shared {
         Arc::clone(&self.tip.read())
     }
 
-    /// The trees at `height`. Those from before the last start are rebuilt, a whole stretch at a time, and kept.
+    /// Keeps trees in memory; `latest` is the last height.
+    fn remember(&self, forest: Arc<Forest>, latest: u64) {
+        let oldest = latest.saturating_sub(self.options.proof_window);
+        self.history.write().add(forest, oldest, self.options.history_rows);
+    }
+
+    /// The trees at `height`, from memory or rebuilt from disk with those on the way.
     fn forest_at(&self, height: u64, tip: &Tip) -> Result<Arc<Forest>, StoreError> {
-        if let Some(forest) = self.history.read().get(&height) {
-            return Ok(Arc::clone(forest));
+        let latest = tip.forest.height;
+        if height == latest {
+            return Ok(Arc::clone(&tip.forest));
         }
-        // One thread rebuilds; the others find its work.
-        let mut history = self.history.write();
-        if let Some(forest) = history.get(&height) {
-            return Ok(Arc::clone(forest));
+        let known = || self.history.read().forests.get(&height).map(Arc::clone);
+        if let Some(forest) = known() {
+            return Ok(forest);
         }
-        let unavailable = |oldest| StoreError::HeightUnavailable { height, oldest, latest: tip.forest.height };
+        let _one_at_a_time = self.rebuild.lock();
+        if let Some(forest) = known() {
+            return Ok(forest);
+        }
         let saved = self.rocks.saved_trees()?;
         let from = match saved.iter().rev().find(|saved| **saved <= height) {
             Some(saved) => *saved,
             None if self.rocks.changes_from()? == 0 => 0,
-            None => return Err(unavailable(saved.first().copied().unwrap_or(tip.forest.height))),
-        };
-        let until = history.range(height..).next().map_or(height, |(known, _)| known - 1);
-        let start = Arc::new(Forest::load(&self.rocks, from)?);
-        let mut keep = |forest: Arc<Forest>| {
-            if forest.height > 0 {
-                history.insert(forest.height, forest);
+            None => {
+                let oldest = saved.first().copied().unwrap_or(latest);
+                return Err(StoreError::HeightUnavailable { height, oldest, latest });
             }
         };
-        keep(Arc::clone(&start));
-        Forest::replay(&self.rocks, start, until, keep)?;
-        history.get(&height).map(Arc::clone).ok_or_else(|| unavailable(from))
+        // Trees from disk share nothing with those of the last height: only small ones are worth their place.
+        let keep = tip.forest.rows() <= self.options.history_rows;
+        Forest::replay(&self.rocks, Forest::load(&self.rocks, from)?, height, |forest| {
+            if keep {
+                self.remember(forest, latest);
+            }
+        })
     }
 }
 
@@ -386,6 +409,7 @@ impl Forest {
                 (*name, tree)
             })
             .collect();
-        Self { height, trees: trees.into_iter().collect() }
+        let changed = names.iter().filter_map(|name| changes_of(*name)).map(|rows| rows.len() as u64).sum();
+        Self { height, changed, trees: trees.into_iter().collect() }
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// The state at one height: cheap to clone, isolated from later commits, and kept readable while it is held.
+/// The database stays open, and locked, until the last snapshot is gone.
 #[derive(Clone)]
 pub struct Snapshot(Arc<View>);
 

@@ -83,9 +83,9 @@ static REFERENCE: LazyLock<Reference> = LazyLock::new(|| {
     Reference { store, app_hashes }
 });
 
-/// Small windows, so that everything happens within a few blocks.
+/// Small windows, so that everything happens within a few blocks; trees of two or three blocks stay in memory.
 fn small() -> StoreOptions {
-    StoreOptions { keep_recent: 4, proof_window: 8, tree_interval: 3, cache_bytes: 1 << 20 }
+    StoreOptions { keep_recent: 4, proof_window: 8, tree_interval: 3, history_rows: 50, cache_bytes: 1 << 20 }
 }
 
 fn open(dir: &TempDir) -> Store {
@@ -97,6 +97,11 @@ fn advance_to(store: &Store, height: u64) {
         advance(store);
         store.keeper.settle();
     }
+}
+
+/// As [`small`], with all past trees in memory once they were rebuilt.
+fn roomy() -> StoreOptions {
+    StoreOptions { history_rows: 100_000, ..small() }
 }
 
 /// Compares the state, its recent past and its proofs with the reference.
@@ -119,8 +124,9 @@ fn check(store: &Store) {
 #[test]
 fn restarts_at_every_height_change_nothing() {
     let dir = TempDir::new().unwrap();
-    for height in 0..30 {
-        let store = open(&dir);
+    for height in 0u64..30 {
+        let options = if height.is_multiple_of(3) { roomy() } else { small() };
+        let store = Store::open(dir.path(), NAMES, options).unwrap();
         assert_eq!(store.height(), height);
         check(&store);
         advance(&store);
@@ -166,7 +172,9 @@ fn what_left_the_windows_leaves_the_disk() {
     assert!(rocks.changes(saved[0]).next().is_none());
     assert!(rocks.changes(saved[0] + 1).next().is_some());
     assert!(rocks.retention.lock().from > 100);
-    assert!(store.shared.history.read().len() <= 9);
+    let history = store.shared.history.read();
+    assert!((2..=3).contains(&history.forests.len()) && history.rows <= 50, "{:?}", history.forests.keys());
+    drop(history);
     drop(store);
     check(&open(&dir));
 }
@@ -189,6 +197,44 @@ fn a_snapshot_is_isolated_and_stays_readable_while_it_is_held() {
     advance_to(&store, 151);
     store.shared.rocks.compact();
     assert!(store.shared.rocks.retention.lock().from > 100);
+    check(&store);
+}
+
+#[test]
+fn readers_see_whole_heights_while_blocks_are_committed() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir);
+    advance(&store);
+    let reference = &*REFERENCE;
+    let reader = |seed: u64| {
+        let mut random = seed;
+        let mut compared = 0;
+        while store.height() < 150 {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let height = store.height().saturating_sub(random >> 61).max(1);
+            let known = reference.store.snapshot_at(height).unwrap();
+            match store.snapshot_at(height) {
+                Ok(snapshot) => assert_eq!(dump(&snapshot), dump(&known)),
+                Err(error) => assert!(matches!(error, StoreError::HeightUnavailable { .. }), "{error}"),
+            }
+            match store.prove(height, "bank", b"key-1") {
+                Ok(proof) => {
+                    assert_eq!(proof, reference.store.prove(height, "bank", b"key-1").unwrap());
+                    compared += 1;
+                }
+                Err(error) => assert!(matches!(error, StoreError::HeightUnavailable { .. }), "{error}"),
+            }
+        }
+        assert!(compared > 0);
+    };
+    std::thread::scope(|scope| {
+        for seed in 1..4 {
+            scope.spawn(move || reader(seed));
+        }
+        while store.height() < 150 {
+            advance(&store);
+        }
+    });
     check(&store);
 }
 
@@ -235,6 +281,8 @@ fn a_large_genesis_is_logged_in_parts_and_comes_back() {
     store.commit(candidate, b"genesis").unwrap();
     assert!(store.shared.rocks.changes(1).count() > 2);
     let app_hash = store.app_hash();
+    assert!(store.shared.history.read().forests.is_empty(), "the block exceeds what memory is meant for");
+    assert_eq!(store.prove(1, "bank", &[0; 4]).unwrap().0, Some(vec![7; 60]));
     drop(store);
     let store = open(&dir);
     assert_eq!(store.app_hash(), app_hash);
