@@ -1,0 +1,84 @@
+//! The engine as an ABCI application: request to method to response.
+
+use std::{process, sync::Arc, thread, time::Duration};
+
+use tendermint_proto::v0_38::abci::{request::Value as Request, response::Value as Response};
+
+use crate::{
+    engine::Engine,
+    method,
+    queries::Queries,
+    server::Application,
+    stop::{Halt, Stop},
+};
+
+/// What to do on a planned halt: ask the node to stop. The call that met it is never answered.
+type OnHalt = Arc<dyn Fn(Halt) + Send + Sync>;
+
+/// The engine behind the socket server. A fatal stop aborts the process; a planned one calls the node.
+#[derive(Clone)]
+pub struct AbciApp {
+    queries: Queries,
+    on_halt: OnHalt,
+}
+
+impl AbciApp {
+    /// An application over an engine and its queries.
+    pub fn new(queries: Queries, on_halt: impl Fn(Halt) + Send + Sync + 'static) -> Self {
+        Self { queries, on_halt: Arc::new(on_halt) }
+    }
+}
+
+impl Application for AbciApp {
+    fn answer(&self, request: Request) -> Response {
+        match call(&self.queries, request) {
+            Ok(response) => response,
+            Err(Stop::Planned(halt)) => {
+                tracing::info!("{halt}");
+                (self.on_halt)(halt);
+                // The node is stopping; an answer would move CometBFT past the halt.
+                loop {
+                    thread::park_timeout(Duration::from_secs(3600));
+                }
+            }
+            Err(Stop::Fatal(fatal)) => {
+                tracing::error!("{fatal}; the process aborts, nothing of this block is committed");
+                process::abort()
+            }
+        }
+    }
+}
+
+/// Calls the method of a request.
+///
+/// # Errors
+/// When the node must stop instead of answering.
+pub fn call(queries: &Queries, request: Request) -> Result<Response, Stop> {
+    let engine: &Engine = queries.engine();
+    Ok(match request {
+        Request::Echo(r) => Response::Echo(method::echo(r)),
+        Request::Flush(r) => Response::Flush(method::flush(r)),
+        Request::Info(r) => Response::Info(method::info(engine, r)?),
+        Request::InitChain(r) => Response::InitChain(method::init_chain(engine, r)?),
+        Request::Query(r) => Response::Query(method::query(queries, r)),
+        Request::CheckTx(r) => Response::CheckTx(method::check_tx(engine, r)?),
+        Request::PrepareProposal(r) => Response::PrepareProposal(method::prepare_proposal(engine, r)?),
+        Request::ProcessProposal(r) => Response::ProcessProposal(method::process_proposal(engine, r)?),
+        Request::ExtendVote(r) => Response::ExtendVote(method::extend_vote(r)),
+        Request::VerifyVoteExtension(r) => {
+            Response::VerifyVoteExtension(method::verify_vote_extension(r))
+        }
+        Request::FinalizeBlock(r) => Response::FinalizeBlock(method::finalize_block(engine, r)?),
+        Request::Commit(r) => Response::Commit(method::commit(engine, r)?),
+        Request::ListSnapshots(r) => Response::ListSnapshots(method::list_snapshots(r)),
+        Request::OfferSnapshot(r) => Response::OfferSnapshot(method::offer_snapshot(r)),
+        Request::LoadSnapshotChunk(r) => Response::LoadSnapshotChunk(method::load_snapshot_chunk(r)),
+        Request::ApplySnapshotChunk(r) => Response::ApplySnapshotChunk(method::apply_snapshot_chunk(r)),
+    })
+}
+
+impl std::fmt::Debug for AbciApp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AbciApp").field("queries", &self.queries).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,30 @@
+//! The mempool's view: the committed state plus what the transactions in the mempool would do to accounts.
+
+use gantry_core::BlockInfo;
+use gantry_store::{Changes, Overlay, Snapshot};
+
+/// The check state. Each CheckTx that passes leaves its fee and sequence here; Commit starts it anew.
+#[derive(Debug)]
+pub(crate) struct CheckState {
+    pub(crate) state: Overlay<Snapshot>,
+    /// The block that would come next, with the time of the last one.
+    pub(crate) block: BlockInfo,
+    /// Limit on the gas of a transaction.
+    pub(crate) max_gas: Option<u64>,
+}
+
+impl CheckState {
+    /// The state after `last`, with `genesis` on it while nothing is committed.
+    pub(crate) fn new(
+        base: Snapshot,
+        genesis: Option<Changes>,
+        next: BlockInfo,
+        max_gas: Option<u64>,
+    ) -> Self {
+        let mut state = Overlay::new(base);
+        if let Some(genesis) = genesis {
+            state.apply(genesis);
+        }
+        Self { state, block: next, max_gas }
+    }
+}

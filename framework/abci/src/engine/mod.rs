@@ -1,0 +1,334 @@
+//! The engine: a store, modules and transactions under ABCI's calls.
+//!
+//! Three parts with a lock each, so that no connection waits for another: consensus (phases, candidates), the check state
+//! of the mempool, and the last committed state that queries read. Locks are taken in that order.
+
+mod block;
+mod candidates;
+pub(crate) mod chain;
+mod check;
+mod definition;
+mod inputs;
+mod txs;
+
+use std::sync::Arc;
+
+use gantry_core::{BlockInfo, Error, Invariant, Module, MsgRouter, QueryRoute, sdk};
+use gantry_tx::{MinGasPrices, SignatureCache};
+use gantry_store::{Changes, Snapshot, Store, StoreError};
+use parking_lot::{Mutex, RwLock};
+
+pub use definition::{Definition, Order};
+pub(crate) use inputs::without_extensions;
+
+pub(crate) use self::{
+    block::Executed, candidates::Candidates, check::CheckState, inputs::BlockInputs,
+};
+use crate::{
+    phase::Phase,
+    stop::{Halt, Stop},
+};
+
+/// What an operator may set; none of it enters consensus.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Prices under which CheckTx refuses a transaction; any one of them is enough.
+    pub min_gas_prices: MinGasPrices,
+    /// The last height that is executed; 0 is none.
+    pub halt_height: u64,
+}
+
+/// The application behind ABCI. Cheap to clone; clones share everything.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+struct Inner {
+    parts: Arc<Parts>,
+    consensus: Mutex<Consensus>,
+    check: Mutex<CheckState>,
+    latest: RwLock<Arc<View>>,
+}
+
+/// What never changes while the node runs.
+pub(crate) struct Parts {
+    pub(crate) definition: Definition,
+    pub(crate) messages: MsgRouter,
+    pub(crate) store: Store,
+    pub(crate) signatures: SignatureCache,
+    pub(crate) options: Options,
+    init_genesis: Vec<usize>,
+    begin_block: Vec<usize>,
+    end_block: Vec<usize>,
+    invariants: Vec<Invariant>,
+}
+
+/// The state of the height being decided.
+pub(crate) struct Consensus {
+    pub(crate) phase: Phase,
+    pub(crate) genesis: Option<Genesis>,
+    pub(crate) candidates: Candidates,
+    pub(crate) executed: Option<Executed>,
+}
+
+/// What InitChain left for the first block.
+pub(crate) struct Genesis {
+    pub(crate) changes: Changes,
+    /// As the block before the first.
+    pub(crate) block: BlockInfo,
+    pub(crate) max_gas: Option<u64>,
+}
+
+/// A committed state and the block that made it.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// The state.
+    pub state: Snapshot,
+    /// The block that made it; height 0 and no chain id before the first commit.
+    pub block: BlockInfo,
+    /// The app hash of this state: what the next block's header carries.
+    pub app_hash: [u8; 32],
+    pub(crate) max_gas: Option<u64>,
+}
+
+/// SHA-256 of nothing: the app hash before the first block, as in the SDK.
+pub const EMPTY_APP_HASH: [u8; 32] = [
+    0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24, 0x27, 0xae,
+    0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55,
+];
+
+impl Engine {
+    /// An engine over an open store, at the height that was last committed.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    ///
+    /// # Panics
+    /// When the definition's wiring is wrong: a list of a phase that does not name each module once, or two handlers
+    /// for one message.
+    pub fn new(definition: Definition, store: Store, options: Options) -> Result<Self, Stop> {
+        let order = definition.order;
+        let parts = Arc::new(Parts {
+            init_genesis: definition.positions("init_genesis", order.init_genesis),
+            begin_block: definition.positions("begin_block", order.begin_block),
+            end_block: definition.positions("end_block", order.end_block),
+            messages: MsgRouter::new(definition.modules.iter().flat_map(|m| m.messages())),
+            invariants: definition.modules.iter().flat_map(|m| m.invariants()).collect(),
+            signatures: SignatureCache::default(),
+            options,
+            definition,
+            store,
+        });
+        let view = Arc::new(parts.latest_view()?);
+        let check = CheckState::new(view.state.clone(), None, next_block(&view.block, view.app_hash), view.max_gas);
+        Ok(Self(Arc::new(Inner {
+            consensus: Mutex::new(Consensus {
+                phase: Phase::at_start(view.block.height),
+                genesis: None,
+                candidates: Candidates::default(),
+                executed: None,
+            }),
+            check: Mutex::new(check),
+            latest: RwLock::new(view),
+            parts,
+        })))
+    }
+
+    /// The definition it runs.
+    #[must_use]
+    pub fn definition(&self) -> &Definition {
+        &self.0.parts.definition
+    }
+
+    /// The query routes of all modules.
+    #[must_use]
+    pub fn module_queries(&self) -> Vec<QueryRoute> {
+        self.definition().modules.iter().flat_map(|m| m.queries()).collect()
+    }
+
+    /// The routes of all messages.
+    #[must_use]
+    pub fn messages(&self) -> &MsgRouter {
+        &self.0.parts.messages
+    }
+
+    /// What the operator set.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.0.parts.options
+    }
+
+    /// The last committed state.
+    #[must_use]
+    pub fn latest(&self) -> Arc<View> {
+        Arc::clone(&self.0.latest.read())
+    }
+
+    /// The state at a height; 0 is the latest.
+    ///
+    /// # Errors
+    /// sdk/26 for a height to come or before the first block, sdk/18 for one that was pruned.
+    pub fn view(&self, height: u64) -> Result<Arc<View>, Error> {
+        let latest = self.latest();
+        let last = latest.block.height;
+        if last == 0 {
+            let name = self.definition().name;
+            return Err(sdk::invalid_height(format!("{name} is not ready; please wait for first block")));
+        }
+        if height == 0 || height == last {
+            return Ok(latest);
+        }
+        if height > last {
+            return Err(sdk::invalid_height(format!(
+                "cannot query with height in the future; please provide a valid height: {height} > {last}"
+            )));
+        }
+        self.0.parts.past_view(height, last).map(Arc::new)
+    }
+
+    /// Forgets what was executed ahead of a decision. For the supervisor, when CometBFT has gone.
+    pub fn drop_candidates(&self) {
+        self.0.consensus.lock().candidates.clear();
+    }
+
+    /// Every invariant of every module, also those that are too slow for each block, on the last committed state.
+    ///
+    /// # Errors
+    /// The first that does not hold.
+    pub fn check_invariants(&self) -> Result<(), Error> {
+        let latest = self.latest();
+        for invariant in &self.0.parts.invariants {
+            (invariant.check)(&latest.state).map_err(|error| error.context(invariant.name))?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn parts(&self) -> &Arc<Parts> {
+        &self.0.parts
+    }
+
+    pub(crate) fn consensus(&self) -> parking_lot::MutexGuard<'_, Consensus> {
+        self.0.consensus.lock()
+    }
+
+    pub(crate) fn check(&self) -> parking_lot::MutexGuard<'_, CheckState> {
+        self.0.check.lock()
+    }
+
+    /// Makes a state the latest, for queries and for the mempool.
+    pub(crate) fn publish(&self, view: View) {
+        let next = next_block(&view.block, view.app_hash);
+        let check = CheckState::new(view.state.clone(), None, next, view.max_gas);
+        *self.0.check.lock() = check;
+        *self.0.latest.write() = Arc::new(view);
+    }
+
+    /// Starts to execute a proposal.
+    pub(crate) fn speculate(&self, consensus: &mut Consensus, inputs: BlockInputs) {
+        let parts = Arc::clone(&self.0.parts);
+        let base = self.latest().state.clone();
+        let genesis = consensus.genesis.as_ref().map(|genesis| genesis.changes.clone());
+        consensus.candidates.start(inputs.key(), move || block::execute(&parts, base, genesis, &inputs));
+    }
+
+    /// Executes a block here and now, or takes the result that a proposal left.
+    pub(crate) fn executed(&self, consensus: &mut Consensus, inputs: &BlockInputs) -> Result<Executed, Stop> {
+        if let Some(result) = consensus.candidates.take(inputs.key()) {
+            return result;
+        }
+        let genesis = consensus.genesis.as_ref().map(|genesis| genesis.changes.clone());
+        block::execute(&self.0.parts, self.latest().state.clone(), genesis, inputs)
+    }
+
+    /// The block before the one being decided: the last committed one, or genesis.
+    pub(crate) fn previous(&self, consensus: &Consensus) -> (BlockInfo, [u8; 32]) {
+        match &consensus.genesis {
+            Some(genesis) => (genesis.block.clone(), EMPTY_APP_HASH),
+            None => {
+                let latest = self.latest();
+                (latest.block.clone(), latest.app_hash)
+            }
+        }
+    }
+
+    /// Refuses to go past the configured last height.
+    pub(crate) fn halted(&self, height: u64) -> Result<(), Stop> {
+        match self.0.parts.options.halt_height {
+            0 => Ok(()),
+            halt if height <= halt => Ok(()),
+            halt => Err(Stop::Planned(Halt::AtHeight(halt))),
+        }
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("definition", self.definition()).finish_non_exhaustive()
+    }
+}
+
+/// The block after `last`, for checks: its time is not known yet.
+pub(crate) fn next_block(last: &BlockInfo, app_hash: [u8; 32]) -> BlockInfo {
+    BlockInfo {
+        chain_id: last.chain_id.clone(),
+        height: last.height + 1,
+        time: last.time,
+        proposer: Vec::new(),
+        previous_app_hash: app_hash,
+    }
+}
+
+impl Parts {
+    pub(crate) fn init_genesis(&self) -> impl Iterator<Item = &dyn Module> {
+        self.in_order(&self.init_genesis)
+    }
+
+    pub(crate) fn begin_block(&self) -> impl Iterator<Item = &dyn Module> {
+        self.in_order(&self.begin_block)
+    }
+
+    pub(crate) fn end_block(&self) -> impl Iterator<Item = &dyn Module> {
+        self.in_order(&self.end_block)
+    }
+
+    pub(crate) fn invariants(&self) -> &[Invariant] {
+        &self.invariants
+    }
+
+    fn in_order<'a>(&'a self, order: &'a [usize]) -> impl Iterator<Item = &'a dyn Module> {
+        order.iter().map(|at| self.definition.modules[*at].as_ref())
+    }
+
+    /// The last committed state, with what the store remembers of its block.
+    pub(crate) fn latest_view(&self) -> Result<View, Stop> {
+        let state = self.store.snapshot();
+        let block = chain::block(&state)?.unwrap_or_default();
+        if block.height != self.store.height() {
+            return Err(Stop::fatal(format!(
+                "the store is at height {} and says that block {} made it",
+                self.store.height(),
+                block.height
+            )));
+        }
+        let max_gas = chain::max_gas(&chain::params(&state)?);
+        Ok(View { state, block, app_hash: self.store.app_hash(), max_gas })
+    }
+
+    /// A committed state before the last one.
+    fn past_view(&self, height: u64, last: u64) -> Result<View, Error> {
+        let read = || -> Result<View, StoreError> {
+            let state = self.store.snapshot_at(height)?;
+            let block = chain::block(&state)?.unwrap_or_default();
+            let max_gas = chain::max_gas(&chain::params(&state)?);
+            // What the block after it carries.
+            let next = self.store.snapshot_at(height + 1)?;
+            let app_hash = chain::block(&next)?.unwrap_or_default().previous_app_hash;
+            Ok(View { state, block, app_hash, max_gas })
+        };
+        read().map_err(|error| match error {
+            StoreError::HeightUnavailable { .. } => sdk::invalid_request(format!(
+                "failed to load state at height {height}; {error} (latest height: {last})"
+            )),
+            other => other.into(),
+        })
+    }
+}

@@ -1,0 +1,97 @@
+//! Transactions: the one place where the engine meets [`gantry_tx`].
+
+use bytes::Bytes;
+use gantry_core::{Coins, Error, ExecMode, Result};
+use gantry_store::{Overlay, Snapshot};
+use gantry_tx::{BlockGas, Limits, Runtime, TxResult, decode, decode_block, run};
+use tendermint_proto::v0_38::abci::ExecTxResult;
+
+use super::{CheckState, Consensus, Engine, Genesis, Parts, chain, inputs::BlockInputs, next_block};
+use crate::{queries::Simulation, stop::Stop};
+
+/// Runs the transactions of a block in order. Gives one result for each, whatever its bytes, and the fees taken.
+pub(super) fn run_block(
+    parts: &Parts,
+    state: &mut Overlay<Snapshot>,
+    inputs: &BlockInputs,
+) -> Result<(Vec<ExecTxResult>, Coins), Stop> {
+    let txs = decode_block(&inputs.txs, &Limits::default(), &parts.messages);
+    let ante = parts.definition.ante.as_ref();
+    parts.signatures.verify_block(&txs, &*state, ante, &inputs.block.chain_id);
+
+    let runtime = parts.runtime();
+    let mut gas = BlockGas::new(chain::max_gas(&chain::params(state)?));
+    let mut fees = Coins::new();
+    let mut results = Vec::with_capacity(txs.len());
+    for tx in &txs {
+        let result = run(&runtime, tx, state, &inputs.block, ExecMode::Finalize, &mut gas)?;
+        result.add_fee_to(&mut fees)?;
+        results.push(result.into_abci());
+    }
+    Ok((results, fees))
+}
+
+impl Parts {
+    fn runtime(&self) -> Runtime<'_> {
+        Runtime {
+            router: &self.messages,
+            state: self.definition.ante.as_ref(),
+            signatures: &self.signatures,
+            min_gas_prices: &self.options.min_gas_prices,
+        }
+    }
+}
+
+impl Engine {
+    /// CheckTx: the ante on the check state.
+    pub(crate) fn check_transaction(&self, tx: &[u8], mode: ExecMode) -> Result<TxResult, Stop> {
+        let parts = self.parts();
+        let tx = decode(tx, &Limits::default(), &parts.messages);
+        let mut check = self.check();
+        let CheckState { state, block, max_gas } = &mut *check;
+        Ok(run(&parts.runtime(), &tx, state, block, mode, &mut BlockGas::new(*max_gas))?)
+    }
+
+    /// Runs a transaction on a copy of the check state, which sees what the mempool holds; keeps nothing.
+    ///
+    /// # Errors
+    /// A broken state. What the transaction does wrong is in the result.
+    pub fn simulate(&self, tx: &[u8]) -> Result<Simulation> {
+        let parts = self.parts();
+        let tx = decode(tx, &Limits::default(), &parts.messages);
+        // Copied, so that a long simulation holds no lock that CheckTx and Commit need.
+        let (mut state, block, max_gas) = {
+            let check = self.check();
+            let mut state = Overlay::new(check.state.base().clone());
+            state.apply(check.state.changes().clone());
+            (state, check.block.clone(), check.max_gas)
+        };
+        let mut gas = BlockGas::new(max_gas);
+        let result = run(&parts.runtime(), &tx, &mut state, &block, ExecMode::Simulate, &mut gas);
+        result.map(Simulation::new).map_err(Error::Fatal)
+    }
+
+    /// For each transaction the gas that it wants, or `None` where no honest node proposes it. A matter of its bytes
+    /// alone, so that proposer and judges agree.
+    pub(crate) fn proposable(&self, txs: &[Bytes]) -> Vec<Option<u64>> {
+        decode_block(txs, &Limits::default(), &self.parts().messages)
+            .into_iter()
+            .map(|tx| tx.ok().map(|tx| tx.fee().gas_limit))
+            .collect()
+    }
+
+    /// Gas that the transactions of the next block may want together.
+    pub(crate) fn max_gas(&self, consensus: &Consensus) -> Option<u64> {
+        match &consensus.genesis {
+            Some(genesis) => genesis.max_gas,
+            None => self.latest().max_gas,
+        }
+    }
+
+    /// Starts the check state over what InitChain wrote, because the mempool opens before the first block.
+    pub(crate) fn check_from(&self, genesis: &Genesis) {
+        let base = self.latest().state.clone();
+        let next = next_block(&genesis.block, super::EMPTY_APP_HASH);
+        *self.check() = CheckState::new(base, Some(genesis.changes.clone()), next, genesis.max_gas);
+    }
+}

@@ -1,0 +1,48 @@
+use tendermint_proto::v0_38::abci::{RequestFinalizeBlock, ResponseFinalizeBlock};
+
+use super::height;
+use crate::{
+    engine::{BlockInputs, Engine, chain, next_block},
+    stop::Stop,
+};
+
+/// The decided block: takes the result of its execution, or executes it now. Writes nothing: a crash before Commit
+/// leaves the state as it was, and CometBFT replays the block.
+pub(crate) fn finalize_block(engine: &Engine, request: RequestFinalizeBlock) -> Result<ResponseFinalizeBlock, Stop> {
+    let RequestFinalizeBlock {
+        txs,
+        decided_last_commit,
+        misbehavior,
+        // An alias for the inputs, which name the candidate themselves.
+        hash: _,
+        height: at,
+        time,
+        next_validators_hash: _,
+        proposer_address,
+    } = request;
+    let at = height(at)?;
+    engine.halted(at)?;
+    let mut consensus = engine.consensus();
+    consensus.phase.finalize(at)?;
+
+    let (previous, app_hash) = engine.previous(&consensus);
+    let mut block = next_block(&previous, app_hash);
+    block.time = chain::time(time);
+    block.proposer = proposer_address.to_vec();
+    let inputs = BlockInputs { block, txs, last_commit: decided_last_commit.unwrap_or_default(), misbehavior };
+
+    let executed = match consensus.executed.take() {
+        // CometBFT came back before Commit and replays the block.
+        Some(executed) if executed.key == inputs.key() => executed,
+        _ => engine.executed(&mut consensus, &inputs)?,
+    };
+    let response = ResponseFinalizeBlock {
+        events: executed.events.clone(),
+        tx_results: executed.tx_results.clone(),
+        validator_updates: Vec::new(),
+        consensus_param_updates: None,
+        app_hash: executed.app_hash.to_vec().into(),
+    };
+    consensus.executed = Some(executed);
+    Ok(response)
+}
