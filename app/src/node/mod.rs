@@ -1,0 +1,9 @@
+//! The node as a process: its home folder, its configuration, and CometBFT beside it.
+
+pub mod config;
+pub mod exit;
+pub mod genesis;
+pub mod home;
+mod ports;
+pub mod start;
+mod supervisor;

@@ -1,0 +1,313 @@
+//! `gantryd start`: the application, its servers, and CometBFT beside them.
+
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    process::ExitStatus,
+    sync::{
+        Arc,
+        mpsc::{self, Receiver, RecvTimeoutError, Sender},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, anyhow};
+use gantry_abci::{AbciApp, Engine, Halt, Options, Queries, server};
+use gantry_store::{Store, StoreOptions};
+use tokio::{runtime::Runtime, sync::oneshot};
+
+use super::{
+    config::{AppConfig, CometToml},
+    exit::{self, Exit},
+    genesis::Genesis,
+    home::Home,
+    ports,
+    supervisor::{self, Supervisor},
+};
+use crate::{modules, services};
+
+/// How long a start waits for the lock and the ports of a node that is on its way out.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Flags of `gantryd start`. What is not given comes from `app.toml` and `config.toml`.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct StartArgs {
+    /// Serve an external CometBFT instead of running one
+    #[arg(long)]
+    pub abci_only: bool,
+    /// Where the ABCI server listens: unix://PATH or tcp://IP:PORT (default: a socket in the home)
+    #[arg(long)]
+    pub address: Option<String>,
+    /// Prices under which the mempool refuses a transaction, such as 0.025ugantry
+    #[arg(long)]
+    pub minimum_gas_prices: Option<String>,
+    /// Path of the CometBFT binary
+    #[arg(long)]
+    pub cometbft: Option<PathBuf>,
+    /// Log level of both processes: error, info, debug (ours also takes tracing filters through RUST_LOG)
+    #[arg(long = "log_level", alias = "log-level")]
+    pub log_level: Option<String>,
+    /// Where gRPC listens, HOST:PORT
+    #[arg(long = "grpc.address")]
+    pub grpc_address: Option<String>,
+    /// Serve gRPC
+    #[arg(long = "grpc.enable")]
+    pub grpc_enable: Option<bool>,
+    /// Where CometBFT's RPC listens, tcp://HOST:PORT
+    #[arg(long = "rpc.laddr")]
+    pub rpc_laddr: Option<String>,
+    /// Where CometBFT listens for peers, tcp://HOST:PORT
+    #[arg(long = "p2p.laddr")]
+    pub p2p_laddr: Option<String>,
+    /// Which past states are kept: default, nothing (keep all), everything (keep the last)
+    #[arg(long)]
+    pub pruning: Option<String>,
+    /// The last height to execute; 0 is none
+    #[arg(long = "halt-height")]
+    pub halt_height: Option<u64>,
+}
+
+/// What the main thread waits for.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// SIGTERM or SIGINT.
+    Signal(&'static str),
+    /// The child has ended.
+    CometEnded(std::io::Result<ExitStatus>),
+    /// The state machine has reached its planned end.
+    Halt(Halt),
+    /// A server cannot go on.
+    Failed(String),
+}
+
+/// Runs a node until a signal, a planned halt, or a failure. Blocks; to be called on the main thread.
+///
+/// # Errors
+/// With one of the codes of [`exit`].
+pub fn run(home: &Home, args: &StartArgs) -> Result<(), Exit> {
+    let app_config = AppConfig::load(home)?;
+    let comet_config = CometToml::load(home)?;
+    let rpc_laddr = args.rpc_laddr.clone().unwrap_or(comet_config.rpc.laddr);
+    let p2p_laddr = args.p2p_laddr.clone().unwrap_or(comet_config.p2p.laddr);
+    let binary = if args.abci_only {
+        None
+    } else {
+        let configured = Some(PathBuf::from(&app_config.cometbft.binary)).filter(|path| !path.as_os_str().is_empty());
+        let given = args.cometbft.clone().or(configured);
+        Some(supervisor::find(given.as_deref(), home).map_err(|error| Exit::new(exit::COMETBFT_NOT_FOUND, error))?)
+    };
+    let genesis = Genesis::load(home)?;
+    home.create()?;
+    let _lock = home.lock(PATIENCE).map_err(|error| Exit::new(exit::BUSY, error))?;
+    let grpc = grpc_address(args, &app_config)?;
+    let mut wanted: Vec<(&str, SocketAddr)> = grpc.iter().map(|address| ("gRPC", *address)).collect();
+    if binary.is_some() {
+        wanted.push(("CometBFT's RPC", ports::parse(&rpc_laddr)?));
+        wanted.push(("CometBFT's peer-to-peer port", ports::parse(&p2p_laddr)?));
+    }
+    ports::wait_until_free(&wanted, PATIENCE).map_err(|error| Exit::new(exit::BUSY, error))?;
+
+    let runtime = Runtime::new().context("starting the runtime")?;
+    let engine = open_engine(home, args, &app_config, &genesis)?;
+    let comet_url = ports::local_url(&rpc_laddr)?;
+    let queries = services::queries(&engine, &comet_url, runtime.handle())?;
+
+    let (events, heard) = mpsc::channel();
+    let address = match &args.address {
+        Some(text) => text.parse().map_err(|error: String| anyhow!("--address: {error}"))?,
+        None => home.abci_socket()?,
+    };
+    let halting = events.clone();
+    let abci = AbciApp::new(queries.clone(), move |halt| {
+        // The main thread is gone only when the process is ending already.
+        let _ = halting.send(Event::Halt(halt));
+    });
+    let abci = server::Server::start(&address, abci).with_context(|| format!("ABCI server on {address}"))?;
+    listen_for_signals(&runtime, events.clone())?;
+    let stop_grpc = match grpc {
+        Some(address) => Some(start_grpc(&runtime, address, queries, events.clone())?),
+        None => None,
+    };
+
+    let mut comet = binary.map(|binary| {
+        let arguments = comet_arguments(home, args, &abci.address().to_string());
+        Supervisor::new(binary, arguments, app_config.cometbft.max_restarts, events)
+    });
+    if let Some(comet) = &mut comet {
+        comet.start()?;
+    }
+    let outcome = wait_for_the_end(&heard, comet.as_mut(), &engine);
+
+    if let Some(comet) = &mut comet {
+        comet.stop(|patience| child_ended(&heard, patience));
+    }
+    if let Some(stop) = stop_grpc {
+        // The server may have failed by itself.
+        let _ = stop.send(());
+    }
+    if !matches!(outcome, Ok(End::Halted)) {
+        // A planned halt leaves one call unanswered for good, so its thread cannot be joined.
+        abci.stop();
+    }
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    tracing::info!(height = engine.latest().block.height, "stopped");
+    outcome.map(|_| ())
+}
+
+/// How a run ended well.
+enum End {
+    Asked,
+    Halted,
+}
+
+fn wait_for_the_end(heard: &Receiver<Event>, mut comet: Option<&mut Supervisor>, engine: &Engine) -> Result<End, Exit> {
+    let mut restart_at: Option<Instant> = None;
+    loop {
+        let event = match restart_at {
+            None => heard.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(at) => heard.recv_timeout(at.saturating_duration_since(Instant::now())),
+        };
+        match event {
+            Ok(Event::Signal(name)) => {
+                tracing::info!("{name}: stopping");
+                return Ok(End::Asked);
+            }
+            Ok(Event::Halt(_)) => return Ok(End::Halted),
+            Ok(Event::Failed(what)) => return Err(anyhow!(what).into()),
+            Ok(Event::CometEnded(status)) => {
+                engine.drop_candidates();
+                let how = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+                match comet.as_mut().and_then(|comet| comet.ended()) {
+                    Some(wait) => {
+                        tracing::error!(%how, ?wait, "CometBFT ended; queries stay up, starting it again");
+                        restart_at = Some(Instant::now() + wait);
+                    }
+                    None => {
+                        let error = anyhow!("CometBFT ended ({how}) and was started again too often");
+                        return Err(Exit::new(exit::COMETBFT_KEEPS_DYING, error));
+                    }
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                restart_at = None;
+                if let Some(comet) = comet.as_mut() {
+                    comet.start()?;
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => return Err(anyhow!("nobody is left to wait for").into()),
+        }
+    }
+}
+
+/// Waits for the child's end; false when it takes longer.
+fn child_ended(heard: &Receiver<Event>, patience: Duration) -> bool {
+    let deadline = Instant::now() + patience;
+    loop {
+        match heard.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(Event::CometEnded(_)) => return true,
+            Ok(_) => {}
+            Err(_) => return false,
+        }
+    }
+}
+
+fn open_engine(home: &Home, args: &StartArgs, config: &AppConfig, genesis: &Genesis) -> Result<Engine> {
+    let prices = args.minimum_gas_prices.as_ref().unwrap_or(&config.minimum_gas_prices);
+    let options = Options {
+        min_gas_prices: prices.parse().map_err(|error| anyhow!("minimum gas prices {prices:?}: {error}"))?,
+        halt_height: args.halt_height.unwrap_or(config.halt_height),
+    };
+    let definition = modules::definition();
+    let path = home.database();
+    let pruning = args.pruning.as_ref().unwrap_or(&config.pruning);
+    let store = Store::open(&path, &definition.stores(), store_options(pruning)?)
+        .with_context(|| format!("opening {}", path.display()))?;
+    let engine = Engine::new(definition, store, options)?;
+    let block = engine.latest().block.clone();
+    anyhow::ensure!(
+        block.height == 0 || block.chain_id == genesis.chain_id(),
+        "the state is of chain {:?}, genesis.json of {:?}",
+        block.chain_id,
+        genesis.chain_id()
+    );
+    tracing::info!(chain_id = genesis.chain_id(), height = block.height, "state opened");
+    Ok(engine)
+}
+
+/// The SDK's names for what is kept.
+fn store_options(pruning: &str) -> Result<StoreOptions> {
+    let defaults = StoreOptions::default();
+    Ok(match pruning {
+        "" | "default" => defaults,
+        "nothing" => StoreOptions { keep_recent: u64::MAX, ..defaults },
+        "everything" => StoreOptions { keep_recent: 2, ..defaults },
+        other => anyhow::bail!("pruning is default, nothing or everything, not {other:?}"),
+    })
+}
+
+fn grpc_address(args: &StartArgs, config: &AppConfig) -> Result<Option<SocketAddr>> {
+    if !args.grpc_enable.unwrap_or(config.grpc.enable) {
+        return Ok(None);
+    }
+    let address = args.grpc_address.as_ref().unwrap_or(&config.grpc.address);
+    ports::parse(address).map(Some)
+}
+
+fn start_grpc(
+    runtime: &Runtime,
+    address: SocketAddr,
+    queries: Queries,
+    events: Sender<Event>,
+) -> Result<oneshot::Sender<()>> {
+    let listener = runtime
+        .block_on(tokio::net::TcpListener::bind(address))
+        .with_context(|| format!("gRPC cannot listen on {address}"))?;
+    tracing::info!(%address, "gRPC server listens");
+    let (stop, stopped) = oneshot::channel();
+    runtime.spawn(async move {
+        let stopped = async {
+            // A dropped sender means the same as a sent word.
+            let _ = stopped.await;
+        };
+        let queries = Arc::new(services::GrpcQueries(queries));
+        if let Err(error) = gantry_server::serve(listener, queries, stopped).await {
+            let _ = events.send(Event::Failed(error.to_string()));
+        }
+    });
+    Ok(stop)
+}
+
+fn listen_for_signals(runtime: &Runtime, events: Sender<Event>) -> Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let _inside = runtime.enter();
+    let mut term = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
+    runtime.spawn(async move {
+        let name = tokio::select! {
+            _ = term.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        };
+        let _ = events.send(Event::Signal(name));
+    });
+    Ok(())
+}
+
+fn comet_arguments(home: &Home, args: &StartArgs, proxy_app: &str) -> Vec<String> {
+    let mut arguments = vec![
+        "start".to_owned(),
+        "--home".to_owned(),
+        home.path().display().to_string(),
+        "--proxy_app".to_owned(),
+        proxy_app.to_owned(),
+    ];
+    for (flag, value) in [
+        ("--log_level", &args.log_level),
+        ("--rpc.laddr", &args.rpc_laddr),
+        ("--p2p.laddr", &args.p2p_laddr),
+    ] {
+        if let Some(value) = value {
+            arguments.extend([flag.to_owned(), value.clone()]);
+        }
+    }
+    arguments
+}
