@@ -7,11 +7,11 @@ use std::fmt;
 pub(crate) enum WireError {
     #[error("unexpected EOF")]
     Truncated,
-    #[error("invalid field number")]
+    #[error("proto: invalid field number")]
     FieldNumber,
-    #[error("variable length integer overflow")]
+    #[error("proto: variable length integer overflow")]
     Overflow,
-    #[error("cannot parse reserved wire type")]
+    #[error("proto: cannot parse reserved wire type")]
     Reserved,
     /// Nobody writes groups any more; skipping them would take a stack of their own.
     #[error("groups are not accepted")]

@@ -7,9 +7,6 @@ use super::AnteInput;
 pub(super) fn step(ctx: &mut TxCtx<'_>, input: &AnteInput<'_>) -> Result<()> {
     let fee = &input.tx.fee;
     let mode = ctx.mode();
-    if mode != ExecMode::Simulate && fee.gas_limit == 0 {
-        return Err(sdk::invalid_gas_limit("must provide positive gas"));
-    }
     if matches!(mode, ExecMode::Check | ExecMode::Recheck) {
         input.rt.min_gas_prices.require(&fee.amount, fee.gas_limit)?;
     }

@@ -1,11 +1,14 @@
-//! A transaction may not ask for more gas than a block has.
+//! A transaction says how much gas it may use: some, and not more than a block has.
 
-use gantry_core::{Result, TxCtx, sdk};
+use gantry_core::{ExecMode, Result, TxCtx, sdk};
 
 use super::AnteInput;
 
-pub(super) fn step(_: &mut TxCtx<'_>, input: &AnteInput<'_>) -> Result<()> {
+pub(super) fn step(ctx: &mut TxCtx<'_>, input: &AnteInput<'_>) -> Result<()> {
     let gas = input.tx.fee.gas_limit;
+    if gas == 0 && ctx.mode() != ExecMode::Simulate {
+        return Err(sdk::invalid_gas_limit("must provide positive gas"));
+    }
     match input.block_max_gas {
         Some(max) if gas > max => {
             Err(sdk::invalid_gas_limit(format!("tx gas limit {gas} exceeds block max gas {max}")))
