@@ -53,8 +53,10 @@ pub(super) struct Client {
     keyring_backend: String,
     keyring_dir: PathBuf,
     pub(super) node: String,
-    /// Form of results, where something asked for one.
-    pub(super) output: Option<Format>,
+    /// Form of results.
+    pub(super) output: Format,
+    /// The same, where flag or environment asked for it.
+    pub(super) asked_output: Option<Format>,
     /// From `client.toml` alone: `--broadcast-mode` belongs to `tx`.
     pub(super) broadcast_mode: String,
 }
@@ -71,9 +73,9 @@ impl Flags {
             flag.clone().unwrap_or(if file.is_empty() { default.to_owned() } else { file })
         };
         let output = match (self.output, file.output.as_str()) {
-            (Some(format), _) => Some(format),
-            (None, "") => None,
-            (None, text) => Some(text.parse().context("client.toml: output")?),
+            (Some(format), _) => format,
+            (None, "") => Format::Text,
+            (None, text) => text.parse().context("client.toml: output")?,
         };
         Ok(Client {
             chain_id: or(&self.chain_id, file.chain_id, ""),
@@ -81,6 +83,7 @@ impl Flags {
             keyring_dir: self.keyring_dir.clone().unwrap_or_else(|| home.path().to_owned()),
             node: or(&self.node, file.node, "tcp://localhost:26657"),
             output,
+            asked_output: self.output,
             broadcast_mode: file.broadcast_mode,
             home,
         })
@@ -114,9 +117,9 @@ impl Client {
         }
     }
 
-    /// Prints a result in the chosen form, which is text unless something asked for another.
+    /// Prints a result in the chosen form.
     pub(super) fn print(&self, json: &str) -> Result<()> {
-        self.output.unwrap_or(Format::Text).print(json)
+        self.output.print(json)
     }
 }
 
@@ -137,12 +140,12 @@ mod tests {
     fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
         let (_root, mut flags) = home_with("chain-id = \"a\"\noutput = \"json\"\nnode = \"\"\nunknown = 1\n");
         let client = flags.resolve().unwrap();
-        assert_eq!((client.chain_id.as_str(), client.output), ("a", Some(Format::Json)));
+        assert_eq!((client.chain_id.as_str(), client.output), ("a", Format::Json));
         assert_eq!((client.node.as_str(), client.keyring_backend.as_str()), ("tcp://localhost:26657", "file"));
         flags.chain_id = Some("b".into());
         flags.output = Some(Format::Text);
         let client = flags.resolve().unwrap();
-        assert_eq!((client.chain_id.as_str(), client.output), ("b", Some(Format::Text)));
+        assert_eq!((client.chain_id.as_str(), client.output), ("b", Format::Text));
     }
 
     #[test]

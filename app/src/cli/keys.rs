@@ -119,7 +119,7 @@ pub(super) struct Export {
 }
 
 pub(super) fn run(client: &Client, command: Command) -> Result<()> {
-    let format = client.output.unwrap_or(Format::Text);
+    let format = client.output;
     match command {
         Command::Add(args) => add(client, format, &args),
         Command::List { list_names } => list(&client.keyring()?, format, list_names),

@@ -1,6 +1,7 @@
 //! `gantryd query`: every query of every module, by the descriptor set; transactions and blocks, by CometBFT.
 
 use anyhow::{Context, Result, anyhow};
+use base64::{Engine, engine::general_purpose::STANDARD};
 use clap::{ArgMatches, FromArgMatches, Subcommand};
 use cosmos_sdk_proto::{
     Any,
@@ -8,8 +9,11 @@ use cosmos_sdk_proto::{
     cosmos::tx::v1beta1::{Tx, TxRaw},
 };
 use prost::{Message, Name};
-use tendermint::Hash;
-use tendermint_rpc::{Client as _, endpoint::tx};
+use tendermint::{Hash, block::Height};
+use tendermint_rpc::{
+    Client as _,
+    endpoint::{block, block_results, tx},
+};
 
 use super::{
     client::{self, Client},
@@ -116,21 +120,18 @@ pub(super) async fn run(client: &Client, Query(matches): Query) -> Result<()> {
         Command::Tx { hash } => transaction(&node, client, &hash).await?,
         Command::WaitTx { hash, timeout } => wait(&node, client, &hash, timeout).await?,
         Command::Block { height } => {
-            let block = match height {
-                Some(height) => node.rpc.block(tendermint::block::Height::try_from(height)?).await,
-                None => node.rpc.latest_block().await,
-            };
-            serde_json::to_string(&rpc::answer(&client.node, block)?.block)?
+            let mut answer = node.json(block::Request { height: parse_height(height)? }).await?;
+            answer["block"].take().to_string()
         }
         Command::BlockResults { height } => {
-            let results = match height {
-                Some(height) => node.rpc.block_results(tendermint::block::Height::try_from(height)?).await,
-                None => node.rpc.latest_block_results().await,
-            };
-            serde_json::to_string(&rpc::answer(&client.node, results)?)?
+            node.json(block_results::Request { height: parse_height(height)? }).await?.to_string()
         }
     };
     client.print(&json)
+}
+
+fn parse_height(height: Option<u64>) -> Result<Option<Height>> {
+    Ok(height.map(Height::try_from).transpose()?)
 }
 
 fn parse_hash(text: &str) -> Result<Hash> {
@@ -163,6 +164,8 @@ async fn wait(node: &Node, client: &Client, hash: &str, seconds: u64) -> Result<
 /// The SDK's TxResponse, with the decoded transaction and the time of its block.
 async fn response_json(node: &Node, client: &Client, found: tx::Response) -> Result<String> {
     let block = rpc::answer(&client.node, node.rpc.header(found.height).await)?;
+    // The client library leaves this one field in the base64 of the RPC.
+    let data = STANDARD.decode(&found.tx_result.data).context("the result's data")?;
     let raw = TxRaw::decode(found.tx.as_slice())?;
     let tx = Tx {
         body: Some(Message::decode(raw.body_bytes.as_slice())?),
@@ -175,7 +178,7 @@ async fn response_json(node: &Node, client: &Client, found: tx::Response) -> Res
         txhash: found.hash.to_string().to_uppercase(),
         codespace: result.codespace,
         code: result.code.value(),
-        data: hex::encode_upper(&result.data),
+        data: hex::encode_upper(data),
         raw_log: result.log,
         logs: Vec::new(),
         info: result.info,

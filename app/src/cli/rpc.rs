@@ -4,8 +4,11 @@ use std::future::Future;
 
 use anyhow::{Context, Result, anyhow, bail};
 use prost::Message;
+use serde::{Deserialize, Serialize};
 use tendermint::block::Height;
-use tendermint_rpc::{Client as _, HttpClient};
+use tendermint_rpc::{
+    Client as _, HttpClient, Method, Request, Response, SimpleRequest, dialect::Dialect, request::RequestMessage,
+};
 
 /// A node to ask.
 pub(super) struct Node {
@@ -36,18 +39,54 @@ impl Node {
         Ok(response.value)
     }
 
-    /// The same with types, at the latest height.
+    /// The answer to one of CometBFT's methods as it stands, so that nothing is lost on the way through typed structures.
+    pub(super) async fn json<R: RequestMessage + Send>(&self, request: R) -> Result<serde_json::Value> {
+        let result = self.rpc.perform(Raw(request)).await;
+        answer(&self.url, result).map(|Json(value)| value)
+    }
+
+    /// A gRPC method with types, at the latest height.
     pub(super) async fn call<R: Message + Default>(&self, path: &str, request: &impl Message) -> Result<R> {
         let value = self.query(path, request.encode_to_vec(), 0).await?;
         R::decode(value.as_slice()).with_context(|| format!("the node's answer to {path}"))
     }
 }
 
-/// The answer of an RPC method, or the error in the SDK's words.
+/// A request of CometBFT's whose answer is not read into its own type.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Raw<R>(R);
+
+/// Any answer.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Json(serde_json::Value);
+
+impl Response for Json {}
+
+impl<R: RequestMessage> RequestMessage for Raw<R> {
+    fn method(&self) -> Method {
+        self.0.method()
+    }
+}
+
+impl<R: RequestMessage + Send, S: Dialect> Request<S> for Raw<R> {
+    type Response = Json;
+}
+
+impl<R: RequestMessage + Send, S: Dialect> SimpleRequest<S> for Raw<R> {
+    type Output = Json;
+}
+
+/// The answer of an RPC method, or the error in the words of the SDK's client.
 pub(super) fn answer<T>(url: &str, result: Result<T, tendermint_rpc::Error>) -> Result<T> {
     use tendermint_rpc::error::ErrorDetail;
     result.map_err(|error| match error.detail() {
-        ErrorDetail::Response(response) => anyhow!("{}", response.source),
+        ErrorDetail::Response(response) => {
+            let error = &response.source;
+            let data = error.data().map(|data| format!(": {data}")).unwrap_or_default();
+            anyhow!("RPC error {} - {}{data}", error.code().value(), error.message())
+        }
         ErrorDetail::Http(_) => anyhow!("post failed: Post {url:?}: {}", root_cause(&error)),
         other => anyhow!("{url}: {other}"),
     })

@@ -1,13 +1,12 @@
 //! `gantryd status`.
 
 use anyhow::Result;
-use tendermint_rpc::Client as _;
+use tendermint_rpc::endpoint::status;
 
-use super::{client::Client, output::Format, rpc};
+use super::{client::Client, output::Format, rpc::Node};
 
 pub(super) async fn run(client: &Client) -> Result<()> {
-    let node = rpc::Node::connect(&client.node)?;
-    let status = rpc::answer(&client.node, node.rpc.status().await)?;
-    // JSON unless text was asked for: the SDK's status does the same.
-    client.output.unwrap_or(Format::Json).print(&serde_json::to_string(&status)?)
+    let status = Node::connect(&client.node)?.json(status::Request).await?;
+    // JSON unless the command itself was asked for text: the SDK's status does the same.
+    client.asked_output.unwrap_or(Format::Json).print(&status.to_string())
 }

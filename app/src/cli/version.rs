@@ -7,6 +7,7 @@ use super::{
     client::Client,
     output::{self, Format},
 };
+use crate::modules::VERSION;
 
 /// Flags of `version`.
 #[derive(Debug, clap::Args)]
@@ -17,15 +18,14 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(client: &Client, args: &Args) -> Result<()> {
-    let version = env!("CARGO_PKG_VERSION");
     match (args.long, client.output) {
-        (false, Some(Format::Json)) => output::line(&json!(version).to_string()),
-        (false, _) => output::line(version),
+        (false, Format::Json) => output::line(&json!(VERSION).to_string()),
+        (false, Format::Text) => output::line(VERSION),
         (true, _) => client.print(
             &json!({
                 "name": "gantry",
                 "server_name": "gantryd",
-                "version": version,
+                "version": VERSION,
                 "commit": option_env!("GANTRY_COMMIT").unwrap_or_default(),
                 "cosmos_sdk_version": COSMOS_SDK,
                 "cometbft_version": COMETBFT,
