@@ -39,7 +39,7 @@ impl Generations {
 
 impl SignatureCache {
     /// Whether signer `i` of a transaction signed it directly, with this key, for this account of this chain.
-    pub(crate) fn verify(&self, tx: &CheckedTx, i: usize, chain_id: &String, number: u64, key: &PubKey) -> bool {
+    pub(crate) fn verify(&self, tx: &CheckedTx, i: usize, chain_id: &str, number: u64, key: &PubKey) -> bool {
         let entry = entry(tx, i, chain_id, number, key);
         {
             let generations = self.0.lock();
@@ -62,7 +62,7 @@ impl SignatureCache {
         txs: &[Result<CheckedTx, Error>],
         snapshot: &(impl KvRead + Sync),
         state: &dyn AnteState,
-        chain_id: &String,
+        chain_id: &str,
     ) {
         txs.par_iter().flatten().for_each(|tx| {
             for (i, (signer, info)) in tx.signers.iter().zip(&tx.signer_infos).enumerate() {

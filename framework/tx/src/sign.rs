@@ -1,25 +1,24 @@
 //! SIGN_MODE_DIRECT: a signature over the bytes as they came (ADR-020).
 
 use gantry_core::PubKey;
-use prost::encoding::{bytes, string, uint64};
+use prost::encoding::{WireType, encode_key, encode_varint};
 use secp256k1::{Message, PublicKey, SECP256K1, ecdsa::Signature};
 use sha2::{Digest, Sha256};
 
 /// The bytes to sign: a `SignDoc` over the received body and auth info, which are never encoded again.
 #[must_use]
-pub fn sign_bytes(body: &Vec<u8>, auth_info: &Vec<u8>, chain_id: &String, account_number: u64) -> Vec<u8> {
-    let mut doc = Vec::with_capacity(body.len() + auth_info.len() + chain_id.len() + 24);
-    if !body.is_empty() {
-        bytes::encode(1, body, &mut doc);
-    }
-    if !auth_info.is_empty() {
-        bytes::encode(2, auth_info, &mut doc);
-    }
-    if !chain_id.is_empty() {
-        string::encode(3, chain_id, &mut doc);
+pub fn sign_bytes(body: &[u8], auth_info: &[u8], chain_id: &str, account_number: u64) -> Vec<u8> {
+    let mut doc = Vec::with_capacity(body.len() + auth_info.len() + chain_id.len() + 32);
+    for (number, field) in [(1, body), (2, auth_info), (3, chain_id.as_bytes())] {
+        if !field.is_empty() {
+            encode_key(number, WireType::LengthDelimited, &mut doc);
+            encode_varint(field.len() as u64, &mut doc);
+            doc.extend_from_slice(field);
+        }
     }
     if account_number != 0 {
-        uint64::encode(4, &account_number, &mut doc);
+        encode_key(4, WireType::Varint, &mut doc);
+        encode_varint(account_number, &mut doc);
     }
     doc
 }

@@ -1,4 +1,5 @@
 //! What becomes of transactions, good and bad.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 
@@ -608,7 +609,7 @@ fn verifying_a_block_ahead_changes_no_result() {
             let mut snapshot = snapshot;
             snapshot.apply(chain.state.changes().clone());
             if ahead {
-                chain.signatures.verify_block(&decoded, &snapshot, &state, &CHAIN_ID.to_owned());
+                chain.signatures.verify_block(&decoded, &snapshot, &state, CHAIN_ID);
                 state.0.store(0, Ordering::Relaxed);
             }
             let rt = Runtime {
