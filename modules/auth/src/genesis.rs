@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cosmos_sdk_proto::{Any, cosmos::auth::v1beta1::GenesisState};
+use cosmos_sdk_proto::{
+    Any,
+    cosmos::auth::v1beta1::{GenesisState, Params},
+};
 use gantry_core::{
     Address, InitCtx, Invariant, Module, QueryCtx, QueryRoute, Result, genesis_from_json, genesis_to_json, sdk,
 };
@@ -27,8 +30,8 @@ pub struct Auth {
 }
 
 /// Checked genesis accounts, ascending by number; shared numbers are replaced by the lowest free ones, as in the SDK.
-fn accounts(genesis: GenesisState) -> Result<Vec<Account>> {
-    let mut accounts = genesis.accounts.into_iter().map(Account::try_from).collect::<Result<Vec<_>>>()?;
+fn accounts(accounts: Vec<Any>) -> Result<Vec<Account>> {
+    let mut accounts = accounts.into_iter().map(Account::try_from).collect::<Result<Vec<_>>>()?;
     let mut addresses = BTreeSet::new();
     let mut numbers = BTreeSet::new();
     let mut shared: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
@@ -55,13 +58,23 @@ fn accounts(genesis: GenesisState) -> Result<Vec<Account>> {
     Ok(accounts)
 }
 
-fn parse(state: &Value) -> Result<(GenesisState, Vec<Account>)> {
-    let mut genesis: GenesisState = genesis_from_json(NAME, state)?;
-    let params = genesis.params.ok_or_else(|| sdk::invalid_request("app_state.auth.params is missing"))?;
-    genesis.params = Some(params.clone());
-    validate_params(&params)?;
-    let accounts = accounts(genesis.clone())?;
-    Ok((genesis, accounts))
+impl Auth {
+    fn parse(&self, state: &Value) -> Result<(Params, Vec<Account>)> {
+        let genesis: GenesisState = genesis_from_json(NAME, state)?;
+        let params = genesis.params.ok_or_else(|| sdk::invalid_request("app_state.auth.params is missing"))?;
+        validate_params(&params)?;
+        let accounts = accounts(genesis.accounts)?;
+        for spec in self.module_accounts {
+            let address = Address::module(spec.name);
+            if accounts.iter().any(|account| account.address == address && account.module.is_none()) {
+                return Err(sdk::invalid_request(format!(
+                    "app_state.auth: {address} belongs to module account {}",
+                    spec.name
+                )));
+            }
+        }
+        Ok((params, accounts))
+    }
 }
 
 impl Module for Auth {
@@ -79,23 +92,12 @@ impl Module for Auth {
     }
 
     fn validate_genesis(&self, state: &Value) -> Result<()> {
-        let (_, accounts) = parse(state)?;
-        for spec in self.module_accounts {
-            let address = Address::module(spec.name);
-            if accounts.iter().any(|account| account.address == address && account.module.is_none()) {
-                return Err(sdk::invalid_request(format!(
-                    "app_state.auth: {address} belongs to module account {}",
-                    spec.name
-                )));
-            }
-        }
-        Ok(())
+        self.parse(state).map(drop)
     }
 
     fn init_genesis(&self, ctx: &mut InitCtx<'_>, state: &Value) -> Result<()> {
-        self.validate_genesis(state)?;
-        let (genesis, accounts) = parse(state)?;
-        PARAMS.set(ctx, &Proto(genesis.params.unwrap_or_default()))?;
+        let (params, accounts) = self.parse(state)?;
+        PARAMS.set(ctx, &Proto(params))?;
         for account in &accounts {
             let next = account
                 .number
