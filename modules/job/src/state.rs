@@ -1,0 +1,116 @@
+//! Every row of this module.
+
+use gantry_core::Address;
+use gantry_proto::gantry::{
+    job::v1::{Graph, Params, Receipt, ResolvedInput},
+    verifier::v1::Slash,
+};
+use gantry_store::{
+    DueQueue, IndexedMap, Item, Map, MultiIndex, Proto, Sequence, StoreName, index_list, prefixes,
+};
+
+use crate::types::{Assignment, AssignmentKey, Job, TaskKey};
+
+/// The module's store.
+pub const STORE: StoreName = StoreName::new("job");
+
+prefixes! {
+    PARAMS_KEY = b"\x00";
+    CLOCK_KEY = b"\x01";
+    LAST_BLOCK_KEY = b"\x02";
+    NEXT_JOB = b"\x03";
+    NEXT_GRAPH = b"\x04";
+    CURSOR_KEY = b"\x05";
+    NEXT_SLASH = b"\x06";
+    JOB = b"\x10";
+    JOB_BY_RENTER = b"\x11";
+    GRAPH = b"\x12";
+    ASSIGNMENT = b"\x13";
+    ASSIGNMENT_BY_PROVIDER = b"\x14";
+    EDGE = b"\x15";
+    RESOLVED_INPUT = b"\x16";
+    WAITING_JOB = b"\x17";
+    BY_HEIGHT = b"\x18";
+    BY_TIME = b"\x19";
+    RECEIPT = b"\x1a";
+    SLASH = b"\x1b";
+    SLASH_BY_PROVIDER = b"\x1c";
+}
+
+/// Parameters.
+pub const PARAMS: Item<Proto<Params>> = Item::new(STORE, PARAMS_KEY);
+/// Market time in milliseconds.
+pub const CLOCK: Item<u64> = Item::new(STORE, CLOCK_KEY);
+/// Header time of the last block in Unix milliseconds.
+pub const LAST_BLOCK: Item<u64> = Item::new(STORE, LAST_BLOCK_KEY);
+/// Ids of jobs, from 1.
+pub const JOB_IDS: Sequence = Sequence::new(STORE, NEXT_JOB, 1);
+/// Ids of graphs, from 1.
+pub const GRAPH_IDS: Sequence = Sequence::new(STORE, NEXT_GRAPH, 1);
+/// Ids of slashes, from 1.
+pub const SLASH_IDS: Sequence = Sequence::new(STORE, NEXT_SLASH, 1);
+/// The job that the next block's draws begin with.
+pub const CURSOR: Item<u64> = Item::new(STORE, CURSOR_KEY);
+
+index_list! {
+    /// Indexes of jobs.
+    pub struct JobIndexes for u64 => Job {
+        /// Ids by renter.
+        pub by_renter: MultiIndex<Address, u64, Job>,
+    }
+}
+
+/// Jobs that have not shrunk to a receipt, by id.
+pub const JOBS: IndexedMap<u64, Job, JobIndexes> = IndexedMap::new(
+    STORE,
+    JOB,
+    JobIndexes { by_renter: MultiIndex::new(STORE, JOB_BY_RENTER, |_, job| Some(job.renter.clone())) },
+);
+
+/// Graphs by id.
+pub const GRAPHS: Map<u64, Proto<Graph>> = Map::new(STORE, GRAPH);
+
+index_list! {
+    /// Indexes of assignments.
+    pub struct AssignmentIndexes for AssignmentKey => Assignment {
+        /// Live ones by provider.
+        pub live_by_provider: MultiIndex<u64, AssignmentKey, Assignment>,
+    }
+}
+
+/// Assignments of jobs in [`JOBS`], by (job, attempt, replica).
+pub const ASSIGNMENTS: IndexedMap<AssignmentKey, Assignment, AssignmentIndexes> = IndexedMap::new(
+    STORE,
+    ASSIGNMENT,
+    AssignmentIndexes {
+        live_by_provider: MultiIndex::new(STORE, ASSIGNMENT_BY_PROVIDER, |_, a| a.is_live().then_some(a.provider_id)),
+    },
+);
+
+/// (job, job that waits for it), until the second has heard of the first one's end.
+pub const EDGES: Map<(u64, u64), ()> = Map::new(STORE, EDGE);
+/// Inputs taken from outputs, by (job, place in its spec).
+pub const RESOLVED: Map<(u64, u32), Proto<ResolvedInput>> = Map::new(STORE, RESOLVED_INPUT);
+/// Jobs that want workers, with the height at which they last came to want one; draws see them two blocks later.
+pub const WAITING: Map<u64, u64> = Map::new(STORE, WAITING_JOB);
+/// Tasks by height.
+pub const DUE_HEIGHT: DueQueue<TaskKey> = DueQueue::new(STORE, BY_HEIGHT);
+/// Tasks by market time.
+pub const DUE_TIME: DueQueue<TaskKey> = DueQueue::new(STORE, BY_TIME);
+/// What is left of ended jobs.
+pub const RECEIPTS: Map<u64, Proto<Receipt>> = Map::new(STORE, RECEIPT);
+
+index_list! {
+    /// Indexes of slashes.
+    pub struct SlashIndexes for u64 => Proto<Slash> {
+        /// Ids by provider.
+        pub by_provider: MultiIndex<u64, u64, Proto<Slash>>,
+    }
+}
+
+/// Every slash, by id. They lie here because a missed timeout costs bond too; `gantry.verifier.v1` serves them.
+pub const SLASHES: IndexedMap<u64, Proto<Slash>, SlashIndexes> = IndexedMap::new(
+    STORE,
+    SLASH,
+    SlashIndexes { by_provider: MultiIndex::new(STORE, SLASH_BY_PROVIDER, |_, slash| Some(slash.0.provider_id)) },
+);
