@@ -120,6 +120,24 @@ mod tests {
     }
 
     #[test]
+    fn every_command_says_what_it_is() {
+        let cli = Cli::command();
+        let about = |path: &[&str]| {
+            let command = path.iter().fold(&cli, |command, name| command.find_subcommand(name).unwrap());
+            command.get_about().unwrap().to_string()
+        };
+        assert_eq!(about(&["tx", "job", "submit-jobs"]), "/gantry.job.v1.Msg/SubmitJobs");
+        assert_eq!(about(&["query", "bank", "balances"]), "/cosmos.bank.v1beta1.Query/AllBalances");
+        assert_eq!(about(&["tx", "bank"]), "Messages of bank");
+        assert_eq!(about(&["tx", "bank", "send"]), "Send coins to an account");
+        assert_eq!(about(&["q"]), "Ask the chain");
+        assert_eq!(about(&["tx"]), "Make, sign and send transactions");
+        assert_eq!(about(&["init"]), "Make a home: keys, configuration and a genesis with this node as its validator");
+        assert_eq!(about(&["comet", "unsafe-reset-all"]), about(&["unsafe-reset-all"]));
+        assert_eq!(about(&[]), "Gantry: a marketplace for verifiable compute");
+    }
+
+    #[test]
     fn flags_of_every_command_stand_before_and_after_it() {
         for line in ["gantryd --home h --chain-id c init m", "gantryd init m --home h --chain-id c"] {
             let cli = Cli::try_parse_from(line.split(' ')).unwrap();

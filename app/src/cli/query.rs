@@ -78,9 +78,10 @@ impl clap::Args for Query {
                 .arg_required_else_help(true);
             for (name, method) in methods {
                 let sdk = SDK_NAMES.iter().find(|(m, c, _)| *m == module && *c == name).map(|(.., sdk)| *sdk);
-                let leaf = clap::Command::new(dynamic::leak(name)).about(dynamic::path(&method)).visible_aliases(sdk);
+                let leaf = clap::Command::new(dynamic::leak(name)).visible_aliases(sdk);
                 let leaf = Fields::default().add(leaf, &method.input(), &taken);
-                group = group.subcommand(<Flags as clap::Args>::augment_args(leaf));
+                let leaf = <Flags as clap::Args>::augment_args(leaf).about(dynamic::path(&method));
+                group = group.subcommand(leaf);
             }
             command = command.subcommand(group);
         }

@@ -145,7 +145,6 @@ impl clap::Args for Tx {
         let mut command = Command::augment_subcommands(command).subcommand_required(true);
         for (module, methods) in dynamic::methods("Msg") {
             let mut group = clap::Command::new(dynamic::leak(module.clone()))
-                .about(format!("Messages of {module}"))
                 .subcommand_required(true)
                 .arg_required_else_help(true);
             if module == "bank" {
@@ -153,12 +152,12 @@ impl clap::Args for Tx {
             }
             for (name, method) in methods {
                 if group.find_subcommand(&name).is_none() {
-                    let leaf = clap::Command::new(dynamic::leak(name)).about(dynamic::path(&method));
-                    let leaf = fields().add(leaf, &method.input(), &taken);
-                    group = group.subcommand(<Flags as clap::Args>::augment_args(leaf));
+                    let leaf = fields().add(clap::Command::new(dynamic::leak(name)), &method.input(), &taken);
+                    let leaf = <Flags as clap::Args>::augment_args(leaf).about(dynamic::path(&method));
+                    group = group.subcommand(leaf);
                 }
             }
-            command = command.subcommand(group);
+            command = command.subcommand(group.about(format!("Messages of {module}")));
         }
         command
     }
