@@ -261,6 +261,35 @@ fn genesis_accounts_keep_the_sdks_shape_and_the_file_valid() {
 }
 
 #[test]
+fn files_and_addresses_are_those_that_the_go_sdk_writes() {
+    let golden: Value = serde_json::from_str(include_str!("../golden/shapes.json")).unwrap();
+    let home = initialised();
+    fs::write(home.path().join("config/priv_validator_key.json"), golden["priv_validator_key"].to_string()).unwrap();
+    fs::write(home.path().join("config/node_key.json"), golden["node_key"].to_string()).unwrap();
+    assert_eq!(home.ok(&["comet", "show-node-id"]).trim(), golden["node_id"]);
+    assert_eq!(home.ok(&["comet", "show-address"]).trim(), golden["show_address"]);
+    assert_eq!(home.json(&["comet", "show-validator"]), golden["show_validator"]);
+
+    for (i, account) in golden["genesis_accounts"].as_array().unwrap().iter().enumerate() {
+        let (name, text) = (format!("key{i}"), |field: &str| account[field].as_str().unwrap());
+        let mut add = vec!["genesis", "add-genesis-account", text("address"), text("coins")];
+        if account["append"] == true {
+            add.push("--append");
+        } else {
+            home.ok(&plain(&["keys", "import-hex", &name, text("private_key")]));
+            assert_eq!(home.ok(&plain(&["keys", "show", &name, "-a"])).trim(), text("address"));
+            add[2] = &name;
+        }
+        home.ok(&plain(&add));
+    }
+    let state = &home.file("config/genesis.json")["app_state"];
+    assert_eq!(state["auth"], golden["app_state"]["auth"]);
+    for part in ["balances", "supply", "params"] {
+        assert_eq!(state["bank"][part], golden["app_state"]["bank"][part], "{part}");
+    }
+}
+
+#[test]
 fn a_broken_genesis_is_named() {
     let home = initialised();
     let path = home.path().join("config/genesis.json");

@@ -19,8 +19,10 @@ use gantry_core::{Coin, Coins};
 use prost::{Message, Name};
 use prost_reflect::{
     DescriptorPool, DeserializeOptions, DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor,
-    MethodDescriptor, SerializeOptions, Value,
+    MethodDescriptor, Value,
 };
+
+use super::proto_json::Shown;
 
 static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
     DescriptorPool::decode(gantry_proto::DESCRIPTOR_SET).expect("the committed descriptor set is valid")
@@ -305,7 +307,8 @@ pub(super) fn descriptor<M: Name>() -> Result<MessageDescriptor> {
     message_named(&M::full_name())
 }
 
-fn message_named(name: &str) -> Result<MessageDescriptor> {
+/// The descriptor of a type by its full name.
+pub(super) fn message_named(name: &str) -> Result<MessageDescriptor> {
     POOL.get_message_by_name(name).with_context(|| format!("unable to resolve type {name}"))
 }
 
@@ -316,12 +319,9 @@ pub(super) fn dynamic<M: Message + Name>(message: &M) -> Result<DynamicMessage> 
     Ok(dynamic)
 }
 
-/// Proto JSON as the SDK writes it: proto field names, all fields, 64-bit integers as strings.
+/// Proto JSON as the SDK writes it.
 pub(super) fn to_json(message: &DynamicMessage) -> Result<String> {
-    let options = SerializeOptions::new().use_proto_field_name(true).skip_default_fields(false);
-    let mut text = serde_json::Serializer::new(Vec::new());
-    message.serialize_with_options(&mut text, &options)?;
-    Ok(String::from_utf8(text.into_inner())?)
+    Ok(serde_json::to_string(&Shown(message))?)
 }
 
 /// Reads proto JSON; unknown fields are refused.
@@ -467,5 +467,6 @@ mod tests {
         assert_eq!(json["retries"], 0);
         assert_eq!(json["kind"], "JOB_KIND_UNSPECIFIED");
         assert_eq!(json["inputs"], serde_json::json!([]));
+        assert_eq!(json["image"], serde_json::Value::Null);
     }
 }

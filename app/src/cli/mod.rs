@@ -12,6 +12,7 @@ mod init;
 mod keys;
 mod output;
 mod prompt;
+mod proto_json;
 mod query;
 mod rpc;
 mod status;

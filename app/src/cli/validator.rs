@@ -86,15 +86,16 @@ impl NodeKey {
 impl ValidatorKey {
     /// Reads `priv_validator_key.json`, or makes one.
     pub(super) fn load_or_make(home: &Home) -> Result<Self> {
-        load_or_make(&home.priv_validator_key(), || {
-            let key = fresh()?;
-            let public = key.verification_key();
-            Ok(Self {
-                address: hex::encode_upper(address(&public)),
-                pub_key: TypedKey::public(&public),
-                priv_key: TypedKey::private(&key),
-            })
-        })
+        load_or_make(&home.priv_validator_key(), || Ok(Self::of(&fresh()?)))
+    }
+
+    fn of(key: &SigningKey) -> Self {
+        let public = key.verification_key();
+        Self {
+            address: hex::encode_upper(address(&public)),
+            pub_key: TypedKey::public(&public),
+            priv_key: TypedKey::private(key),
+        }
     }
 
     /// Reads `priv_validator_key.json`.
@@ -158,12 +159,6 @@ fn write_private(path: &Path, text: &str) -> Result<()> {
 mod tests {
     use super::*;
 
-    /// The first test key of RFC 8032.
-    const SEED: [u8; 32] = [
-        0x9d, 0x61, 0xb1, 0x9d, 0xef, 0xfd, 0x5a, 0x60, 0xba, 0x84, 0x4a, 0xf4, 0x92, 0xec, 0x2c, 0xc4, 0x44, 0x49,
-        0xc5, 0x69, 0x7b, 0x32, 0x69, 0x19, 0x70, 0x3b, 0xac, 0x03, 0x1c, 0xae, 0x7f, 0x60,
-    ];
-
     #[test]
     fn keys_read_back_and_altered_ones_are_refused() {
         let root = tempfile::tempdir().unwrap();
@@ -179,11 +174,14 @@ mod tests {
     }
 
     #[test]
-    fn the_public_half_is_that_of_rfc_8032() {
-        let key = TypedKey::private(&SigningKey::from(SEED));
-        assert_eq!(
-            hex::encode(key.public_half().unwrap().to_bytes()),
-            "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
-        );
+    fn files_are_those_of_cometbft() {
+        let golden: serde_json::Value = serde_json::from_str(include_str!("../../golden/shapes.json")).unwrap();
+        let seed: [u8; 32] = hex::decode(golden["seed"].as_str().unwrap()).unwrap().try_into().unwrap();
+        let key = SigningKey::from(seed);
+        let node = NodeKey { priv_key: TypedKey::private(&key) };
+        assert_eq!(serde_json::to_value(&node).unwrap(), golden["node_key"]);
+        assert_eq!(node.id().unwrap(), golden["node_id"]);
+        assert_eq!(serde_json::to_value(ValidatorKey::of(&key)).unwrap(), golden["priv_validator_key"]);
+        assert_eq!(serde_json::from_str::<serde_json::Value>(NOTHING_SIGNED).unwrap(), golden["priv_validator_state"]);
     }
 }
