@@ -7,6 +7,7 @@
 mod client;
 mod comet;
 mod dynamic;
+mod fee;
 mod genesis;
 mod init;
 mod keys;

@@ -23,6 +23,7 @@ use tendermint_rpc::{Client as _, error::ErrorDetail};
 use super::{
     client::{self, Client},
     dynamic::{self, Fields},
+    fee::{Decimal, Gas, GasPrices},
     output, prompt,
     rpc::{self, Node},
 };
@@ -513,91 +514,6 @@ fn mempool_code(error: &tendermint_rpc::Error) -> Option<u32> {
     texts.iter().find(|(words, _)| text.contains(words)).map(|(_, code)| *code)
 }
 
-/// `--gas`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Gas {
-    Auto,
-    Limit(u64),
-}
-
-impl FromStr for Gas {
-    type Err = anyhow::Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        match text {
-            "auto" => Ok(Self::Auto),
-            number => Ok(Self::Limit(number.parse().context("either integer or \"auto\" must be provided")?)),
-        }
-    }
-}
-
-impl std::fmt::Display for Gas {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Auto => f.write_str("auto"),
-            Self::Limit(gas) => gas.fmt(f),
-        }
-    }
-}
-
-/// A positive number with up to 18 digits after the point, as the SDK's decimals.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Decimal(u128);
-
-const ONE: u128 = 1_000_000_000_000_000_000;
-
-impl Decimal {
-    /// This many times a number, rounded up.
-    fn times(self, number: u64) -> Result<u128> {
-        Ok(self.0.checked_mul(number.into()).context("the number is too large")?.div_ceil(ONE))
-    }
-}
-
-impl FromStr for Decimal {
-    type Err = anyhow::Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
-        let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-        ensure!(digits(whole) && digits(part) && part.len() <= 18, "{text:?} is no decimal number");
-        let whole: u128 = whole.parse()?;
-        let part: u128 = format!("{part:0<18}").parse()?;
-        let sum = whole.checked_mul(ONE).and_then(|whole| whole.checked_add(part));
-        Ok(Self(sum.with_context(|| format!("{text} is too large"))?))
-    }
-}
-
-/// `--gas-prices`: decimal coins.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct GasPrices(Vec<(Decimal, String)>);
-
-impl GasPrices {
-    /// What the gas costs, each denom rounded up.
-    fn fee(&self, gas: u64) -> Result<Coins> {
-        let mut fee = Coins::new();
-        for (price, denom) in &self.0 {
-            fee.add(&gantry_core::Coin::new(denom.as_str(), price.times(gas)?)?)?;
-        }
-        Ok(fee)
-    }
-}
-
-impl FromStr for GasPrices {
-    type Err = anyhow::Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let prices = text.split(',').map(|price| {
-            let price = price.trim();
-            let end = price.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(price.len());
-            let (number, denom) = price.split_at(end);
-            gantry_core::validate_denom(denom.trim())
-                .with_context(|| format!("invalid decimal coin expression: {price}"))?;
-            Ok((number.parse()?, denom.trim().to_owned()))
-        });
-        Ok(Self(prices.collect::<Result<_>>()?))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -618,26 +534,6 @@ mod tests {
             let names = ["from_address", "authority", "owner", "operator", "renter", "signer", "sender"];
             assert!(names.contains(&signer.name()), "{}.{}", message.full_name(), signer.name());
         }
-    }
-
-    #[test]
-    fn fees_are_prices_times_gas_rounded_up() {
-        let prices: GasPrices = "0.025ugantry,1atom".parse().unwrap();
-        assert_eq!(prices.fee(200_001).unwrap().to_string(), "200001atom,5001ugantry");
-        assert_eq!("0.000000000000000001ugantry".parse::<GasPrices>().unwrap().fee(1).unwrap().to_string(), "1ugantry");
-        for bad in ["ugantry", "1", ".5ugantry", "1.ugantry", "-1ugantry", "", "0.0000000000000000001ugantry"] {
-            assert!(bad.parse::<GasPrices>().is_err(), "{bad}");
-        }
-        assert!("340282366920938463464ugantry".parse::<GasPrices>().is_err());
-        assert!("340282366920938463463ugantry".parse::<GasPrices>().unwrap().fee(2).is_err());
-    }
-
-    #[test]
-    fn gas_is_a_number_or_auto() {
-        assert_eq!("auto".parse::<Gas>().unwrap(), Gas::Auto);
-        assert_eq!("5".parse::<Gas>().unwrap(), Gas::Limit(5));
-        assert!("-5".parse::<Gas>().is_err());
-        assert_eq!("1.2".parse::<Decimal>().unwrap().times(101).unwrap(), 122);
     }
 
     #[test]
