@@ -10,3 +10,5 @@ pub mod cli;
 pub mod modules;
 pub mod node;
 mod services;
+#[cfg(feature = "test-panic")]
+mod test_panic;

@@ -19,6 +19,15 @@ pub const NAME: &str = "gantryd";
 /// Its version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// The SDK whose client surface this is.
+pub const COSMOS_SDK_VERSION: &str = "v0.50.13";
+/// What clients may take this chain for, in the paths and versions that relayers look for.
+pub const COMPATIBLE_WITH: &[(&str, &str)] = &[
+    ("github.com/cometbft/cometbft", "v0.38.26"),
+    ("github.com/cosmos/cosmos-sdk", COSMOS_SDK_VERSION),
+    ("github.com/cosmos/ibc-go/v8", "v8.7.0"),
+];
+
 /// Accounts that modules own. Nobody can send coins to them.
 const MODULE_ACCOUNTS: &[ModuleAccountSpec] = &[
     ModuleAccountSpec { name: gantry_bank::FEE_COLLECTOR, permissions: &[] },
@@ -94,6 +103,10 @@ pub fn definition() -> Definition {
         version: VERSION,
         modules: Modules::new().list(),
         order: ORDER,
+        #[cfg(not(feature = "test-panic"))]
+        messages: Vec::new(),
+        #[cfg(feature = "test-panic")]
+        messages: vec![crate::test_panic::route],
         ante: Box::new(Accounts),
         credit_fees: |ctx, fees| gantry_bank::keeper::credit_fees(ctx, fees),
     }

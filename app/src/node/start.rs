@@ -85,6 +85,7 @@ pub(super) enum Event {
 /// # Errors
 /// With one of the codes of [`exit`].
 pub fn run(home: &Home, args: &StartArgs) -> Result<(), Exit> {
+    start_log(args.log_level.as_deref());
     let app_config = AppConfig::load(home)?;
     let comet_config = CometToml::load(home)?;
     let rpc_laddr = args.rpc_laddr.clone().unwrap_or(comet_config.rpc.laddr);
@@ -172,7 +173,10 @@ fn wait_for_the_end(heard: &Receiver<Event>, mut comet: Option<&mut Supervisor>,
                 tracing::info!("{name}: stopping");
                 return Ok(End::Asked);
             }
-            Ok(Event::Halt(_)) => return Ok(End::Halted),
+            Ok(Event::Halt(halt)) => {
+                tracing::info!("{halt}: stopping");
+                return Ok(End::Halted);
+            }
             Ok(Event::Failed(what)) => return Err(anyhow!(what).into()),
             Ok(Event::CometEnded(status)) => {
                 engine.drop_candidates();
@@ -290,6 +294,14 @@ fn listen_for_signals(runtime: &Runtime, events: Sender<Event>) -> Result<()> {
         let _ = events.send(Event::Signal(name));
     });
     Ok(())
+}
+
+/// Logs to standard error. RUST_LOG wins over the flag; CometBFT's "module:level" lists mean nothing to us.
+fn start_log(level: Option<&str>) {
+    let level = level.and_then(|level| level.parse::<tracing::Level>().ok()).unwrap_or(tracing::Level::INFO);
+    let filter = tracing_subscriber::EnvFilter::builder().with_default_directive(level.into()).from_env_lossy();
+    // A second node in one process, as in tests, keeps the first one's log.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
 }
 
 fn comet_arguments(home: &Home, args: &StartArgs, proxy_app: &str) -> Vec<String> {

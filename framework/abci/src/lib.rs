@@ -18,10 +18,11 @@ pub mod phase;
 mod queries;
 pub mod server;
 mod stop;
-#[cfg(any(test, feature = "testing"))]
+#[cfg(feature = "testing")]
 pub mod testing;
 
 pub use app::{AbciApp, call};
 pub use engine::{Definition, EMPTY_APP_HASH, Engine, Options, Order, View};
+pub use method::query_engine;
 pub use queries::{Queries, Simulation};
 pub use stop::{Halt, Stop};

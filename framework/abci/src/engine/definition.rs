@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use gantry_core::{BlockCtx, Coins, Module, Result};
+use gantry_core::{BlockCtx, Coins, Module, MsgRoute, Result};
 use gantry_store::StoreName;
 use gantry_tx::AnteState;
 
@@ -18,6 +18,8 @@ pub struct Definition {
     pub modules: Vec<Box<dyn Module>>,
     /// The order of each phase.
     pub order: Order,
+    /// Messages that belong to no module.
+    pub messages: Vec<fn() -> MsgRoute>,
     /// Accounts and fees, for the ante.
     pub ante: Box<dyn AnteState>,
     /// First step of the end of a block: the fees that its transactions paid go to their account.

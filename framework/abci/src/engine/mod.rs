@@ -111,7 +111,9 @@ impl Engine {
             init_genesis: definition.positions("init_genesis", order.init_genesis),
             begin_block: definition.positions("begin_block", order.begin_block),
             end_block: definition.positions("end_block", order.end_block),
-            messages: MsgRouter::new(definition.modules.iter().flat_map(|m| m.messages())),
+            messages: MsgRouter::new(
+                definition.modules.iter().flat_map(|m| m.messages()).chain(definition.messages.iter().map(|route| route())),
+            ),
             invariants: definition.modules.iter().flat_map(|m| m.invariants()).collect(),
             signatures: SignatureCache::default(),
             options,

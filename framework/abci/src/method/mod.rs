@@ -17,6 +17,7 @@ mod process_proposal;
 mod query;
 mod verify_vote_extension;
 
+pub use self::query::query_engine;
 pub(crate) use self::{
     apply_snapshot_chunk::apply_snapshot_chunk, check_tx::check_tx, commit::commit, echo::echo,
     extend_vote::extend_vote, finalize_block::finalize_block, flush::flush, info::info, init_chain::init_chain,

@@ -6,7 +6,10 @@ use tendermint_proto::v0_38::{
     crypto::{ProofOp, ProofOps},
 };
 
-use crate::queries::{Queries, Simulation};
+use crate::{
+    engine::Engine,
+    queries::{Queries, Simulation},
+};
 
 /// Answers by path: `/package.Service/Method` (the query router), `/store/NAME/key` (with a proof if asked for),
 /// `/app/version` and `/app/simulate`.
@@ -14,8 +17,27 @@ use crate::queries::{Queries, Simulation};
 /// Errors carry the SDK's codes and gRPC words, which clients parse; the height is never 0 once there is a block.
 pub(crate) fn query(queries: &Queries, request: RequestQuery) -> ResponseQuery {
     let RequestQuery { data, path, height, prove } = request;
-    let latest = queries.engine().latest().block.height;
-    let answer = wanted_height(height).and_then(|height| answer(queries, &path, &data, height, prove));
+    let engine = queries.engine();
+    if !queries.knows(&path) {
+        return query_engine(engine, RequestQuery { data, path, height, prove });
+    }
+    let answer = || {
+        let view = engine.view(wanted_height(height)?)?;
+        let value = queries.call(&view, &path, &data).map_err(status_to_sdk)?;
+        Ok(ResponseQuery { value: value.into(), height: abci_height(view.block.height), ..ResponseQuery::default() })
+    };
+    or_coded(engine, &path, height, answer())
+}
+
+/// Answers the paths that need no router: `/store/NAME/key`, `/app/version`, `/app/simulate`.
+pub fn query_engine(engine: &Engine, request: RequestQuery) -> ResponseQuery {
+    let RequestQuery { data, path, height, prove } = request;
+    let answer = wanted_height(height).and_then(|height| answer(engine, &path, &data, height, prove));
+    or_coded(engine, &path, height, answer)
+}
+
+/// The answer, or an error as a response.
+fn or_coded(engine: &Engine, path: &str, height: i64, answer: Result<ResponseQuery>) -> ResponseQuery {
     match answer {
         Ok(response) => response,
         Err(error) => {
@@ -31,7 +53,7 @@ pub(crate) fn query(queries: &Queries, request: RequestQuery) -> ResponseQuery {
                 code,
                 codespace: codespace.to_owned(),
                 log,
-                height: if height > 0 { height } else { abci_height(latest) },
+                height: if height > 0 { height } else { abci_height(engine.latest().block.height) },
                 ..ResponseQuery::default()
             }
         }
@@ -48,20 +70,10 @@ fn abci_height(height: u64) -> i64 {
     i64::try_from(height).unwrap_or(i64::MAX)
 }
 
-fn answer(queries: &Queries, path: &str, data: &Bytes, height: u64, prove: bool) -> Result<ResponseQuery> {
-    if queries.knows(path) {
-        let view = queries.engine().view(height)?;
-        let value = queries.call(&view, path, data).map_err(status_to_sdk)?;
-        return Ok(ResponseQuery {
-            value: value.into(),
-            height: abci_height(view.block.height),
-            ..ResponseQuery::default()
-        });
-    }
+fn answer(engine: &Engine, path: &str, data: &Bytes, height: u64, prove: bool) -> Result<ResponseQuery> {
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     match parts.as_slice() {
         ["app", "version"] => {
-            let engine = queries.engine();
             Ok(ResponseQuery {
                 codespace: sdk::CODESPACE.to_owned(),
                 value: Bytes::from_static(engine.definition().version.as_bytes()),
@@ -70,28 +82,26 @@ fn answer(queries: &Queries, path: &str, data: &Bytes, height: u64, prove: bool)
             })
         }
         ["app", "simulate"] => {
-            let simulation = queries
-                .engine()
+            let simulation = engine
                 .simulate(data)
                 .and_then(Simulation::into_proto)
                 .map_err(|error| error.context("failed to simulate tx"))?;
             Ok(ResponseQuery {
                 codespace: sdk::CODESPACE.to_owned(),
                 value: genesis_to_json(&simulation)?.to_string().into(),
-                height: abci_height(queries.engine().latest().block.height),
+                height: abci_height(engine.latest().block.height),
                 ..ResponseQuery::default()
             })
         }
         ["app", ..] => Err(sdk::unknown_request(format!("unknown query: {path}"))),
-        ["store", name, "key"] => store_key(queries, name, data, height, prove),
+        ["store", name, "key"] => store_key(engine, name, data, height, prove),
         ["store", _, other] => Err(sdk::unknown_request(format!("unexpected query path: {other}"))),
         _ => Err(sdk::unknown_request("unknown query path".to_owned())),
     }
 }
 
 /// One row of a store, with its proof up to the app hash in the next block's header.
-fn store_key(queries: &Queries, name: &str, key: &Bytes, height: u64, prove: bool) -> Result<ResponseQuery> {
-    let engine = queries.engine();
+fn store_key(engine: &Engine, name: &str, key: &Bytes, height: u64, prove: bool) -> Result<ResponseQuery> {
     let view = engine.view(height)?;
     let at = view.block.height;
     if prove && at <= 1 {
