@@ -65,9 +65,7 @@ pub fn call(queries: &Queries, request: Request) -> Result<Response, Stop> {
         Request::PrepareProposal(r) => Response::PrepareProposal(method::prepare_proposal(engine, r)?),
         Request::ProcessProposal(r) => Response::ProcessProposal(method::process_proposal(engine, r)?),
         Request::ExtendVote(r) => Response::ExtendVote(method::extend_vote(r)),
-        Request::VerifyVoteExtension(r) => {
-            Response::VerifyVoteExtension(method::verify_vote_extension(r))
-        }
+        Request::VerifyVoteExtension(r) => Response::VerifyVoteExtension(method::verify_vote_extension(r)),
         Request::FinalizeBlock(r) => Response::FinalizeBlock(method::finalize_block(engine, r)?),
         Request::Commit(r) => Response::Commit(method::commit(engine, r)?),
         Request::ListSnapshots(r) => Response::ListSnapshots(method::list_snapshots(r)),

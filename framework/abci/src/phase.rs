@@ -58,11 +58,7 @@ impl Phase {
     /// The phase after a start with `committed` as the last committed height; 0 for an empty store.
     #[must_use]
     pub fn at_start(committed: u64) -> Self {
-        Self {
-            step: Step::Unset,
-            next: (committed > 0).then_some(committed + 1),
-            started: committed > 0,
-        }
+        Self { step: Step::Unset, next: (committed > 0).then_some(committed + 1), started: committed > 0 }
     }
 
     /// The last step.
@@ -159,15 +155,39 @@ mod tests {
     #[test]
     fn legal_orders() {
         for (what, committed, calls, step, next) in [
-            ("clean start, we propose", 0, vec![Init(1), Prepare(1), Process(1), Finalize(1), Commit], Step::Committed, 2),
+            (
+                "clean start, we propose",
+                0,
+                vec![Init(1), Prepare(1), Process(1), Finalize(1), Commit],
+                Step::Committed,
+                2,
+            ),
             ("clean start, another proposes", 0, vec![Init(1), Process(1), Finalize(1), Commit], Step::Committed, 2),
             ("initial height", 0, vec![Init(7), Finalize(7), Commit, Prepare(8)], Step::Prepared, 8),
             ("several rounds", 4, vec![Process(5), Prepare(5), Process(5), Process(5), Finalize(5)], Step::Executed, 5),
             ("block sync", 4, vec![Finalize(5), Commit, Finalize(6), Commit], Step::Committed, 7),
-            ("crash before the first commit", 0, vec![Init(1), Finalize(1), Init(1), Finalize(1), Commit], Step::Committed, 2),
+            (
+                "crash before the first commit",
+                0,
+                vec![Init(1), Finalize(1), Init(1), Finalize(1), Commit],
+                Step::Committed,
+                2,
+            ),
             ("crash after InitChain", 0, vec![Init(1), Init(1), Prepare(1)], Step::Prepared, 1),
-            ("CometBFT replays a block it had finalized", 4, vec![Finalize(5), Finalize(5), Commit], Step::Committed, 6),
-            ("CometBFT comes back without the block", 4, vec![Finalize(5), Process(5), Finalize(5), Commit], Step::Committed, 6),
+            (
+                "CometBFT replays a block it had finalized",
+                4,
+                vec![Finalize(5), Finalize(5), Commit],
+                Step::Committed,
+                6,
+            ),
+            (
+                "CometBFT comes back without the block",
+                4,
+                vec![Finalize(5), Process(5), Finalize(5), Commit],
+                Step::Committed,
+                6,
+            ),
             ("restart after a commit", 5, vec![Process(6), Finalize(6), Commit], Step::Committed, 7),
         ] {
             let phase = run(committed, &calls).unwrap_or_else(|error| panic!("{what}: {error}"));
@@ -197,7 +217,10 @@ mod tests {
 
     #[test]
     fn the_error_names_call_and_place() {
-        assert_eq!(run(3, &[Finalize(5)]).unwrap_err().to_string(), "FinalizeBlock of height 5 while height 4 is Unset");
+        assert_eq!(
+            run(3, &[Finalize(5)]).unwrap_err().to_string(),
+            "FinalizeBlock of height 5 while height 4 is Unset"
+        );
         assert_eq!(run(0, &[Finalize(1)]).unwrap_err().to_string(), "FinalizeBlock of height 1 before InitChain");
     }
 }

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use cosmos_sdk_proto::cosmos::base::abci::v1beta1::{
-    GasInfo, Result as SdkResult, SimulationResponse, TxMsgData,
-};
+use cosmos_sdk_proto::cosmos::base::abci::v1beta1::{GasInfo, Result as SdkResult, SimulationResponse, TxMsgData};
 use gantry_core::{Error, Event, QueryCtx, QueryRoute, QueryRouter, Status};
 use gantry_tx::TxResult;
 use prost::Message;

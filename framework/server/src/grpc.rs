@@ -75,10 +75,7 @@ pub async fn serve(
         .add_service(v1)
         .add_service(v1alpha)
         .into_axum_router()
-        .fallback_service(Passthrough {
-            queries,
-            slots: Arc::new(Semaphore::new(MAX_CONCURRENT_QUERIES)),
-        });
+        .fallback_service(Passthrough { queries, slots: Arc::new(Semaphore::new(MAX_CONCURRENT_QUERIES)) });
     Server::builder()
         .add_routes(Routes::from(router))
         .serve_with_incoming_shutdown(TcpListenerStream::new(listener), shutdown)
@@ -164,10 +161,7 @@ impl UnaryService<Bytes> for Method {
         Box::pin(async move {
             let height = requested_height(&request)?;
             let request = request.into_inner();
-            let slot = slots
-                .acquire_owned()
-                .await
-                .map_err(|_| tonic::Status::unavailable("the node is stopping"))?;
+            let slot = slots.acquire_owned().await.map_err(|_| tonic::Status::unavailable("the node is stopping"))?;
             let answer = tokio::task::spawn_blocking(move || {
                 let answer = queries.query(&path, height, &request);
                 drop(slot);

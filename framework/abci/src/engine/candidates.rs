@@ -20,11 +20,7 @@ struct Candidate {
 
 impl Candidates {
     /// Starts `execute` on a thread of its own, unless these inputs are under way already or there are too many.
-    pub(crate) fn start(
-        &mut self,
-        key: InputsKey,
-        execute: impl FnOnce() -> Result<Executed, Stop> + Send + 'static,
-    ) {
+    pub(crate) fn start(&mut self, key: InputsKey, execute: impl FnOnce() -> Result<Executed, Stop> + Send + 'static) {
         if self.0.len() >= MAX_CANDIDATES || self.0.iter().any(|candidate| candidate.key == key) {
             return;
         }
@@ -50,11 +46,5 @@ impl Candidates {
     /// Forgets all; threads still at work finish unheard, on a snapshot that nobody else writes.
     pub(crate) fn clear(&mut self) {
         self.0.clear();
-    }
-
-    /// How many there are.
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
     }
 }

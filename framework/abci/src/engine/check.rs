@@ -15,12 +15,7 @@ pub(crate) struct CheckState {
 
 impl CheckState {
     /// The state after `last`, with `genesis` on it while nothing is committed.
-    pub(crate) fn new(
-        base: Snapshot,
-        genesis: Option<Changes>,
-        next: BlockInfo,
-        max_gas: Option<u64>,
-    ) -> Self {
+    pub(crate) fn new(base: Snapshot, genesis: Option<Changes>, next: BlockInfo, max_gas: Option<u64>) -> Self {
         let mut state = Overlay::new(base);
         if let Some(genesis) = genesis {
             state.apply(genesis);

@@ -14,16 +14,14 @@ mod txs;
 use std::sync::Arc;
 
 use gantry_core::{BlockInfo, Error, Invariant, Module, MsgRouter, QueryRoute, sdk};
-use gantry_tx::{MinGasPrices, SignatureCache};
 use gantry_store::{Changes, Snapshot, Store, StoreError};
+use gantry_tx::{MinGasPrices, SignatureCache};
 use parking_lot::{Mutex, RwLock};
 
 pub use definition::{Definition, Order};
 pub(crate) use inputs::without_extensions;
 
-pub(crate) use self::{
-    block::Executed, candidates::Candidates, check::CheckState, inputs::BlockInputs,
-};
+pub(crate) use self::{block::Executed, candidates::Candidates, check::CheckState, inputs::BlockInputs};
 use crate::{
     phase::Phase,
     stop::{Halt, Stop},
@@ -92,8 +90,8 @@ pub struct View {
 
 /// SHA-256 of nothing: the app hash before the first block, as in the SDK.
 pub const EMPTY_APP_HASH: [u8; 32] = [
-    0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24, 0x27, 0xae,
-    0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55,
+    0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24, 0x27, 0xae, 0x41,
+    0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55,
 ];
 
 impl Engine {
@@ -112,7 +110,11 @@ impl Engine {
             begin_block: definition.positions("begin_block", order.begin_block),
             end_block: definition.positions("end_block", order.end_block),
             messages: MsgRouter::new(
-                definition.modules.iter().flat_map(|m| m.messages()).chain(definition.messages.iter().map(|route| route())),
+                definition
+                    .modules
+                    .iter()
+                    .flat_map(|m| m.messages())
+                    .chain(definition.messages.iter().map(|route| route())),
             ),
             invariants: definition.modules.iter().flat_map(|m| m.invariants()).collect(),
             signatures: SignatureCache::default(),

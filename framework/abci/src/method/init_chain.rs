@@ -49,18 +49,12 @@ pub(crate) fn init_chain(engine: &Engine, request: RequestInitChain) -> Result<R
     consensus.genesis = Some(genesis);
     consensus.candidates.clear();
     consensus.executed = None;
-    Ok(ResponseInitChain {
-        consensus_params: None,
-        validators: Vec::new(),
-        app_hash: EMPTY_APP_HASH.to_vec().into(),
-    })
+    Ok(ResponseInitChain { consensus_params: None, validators: Vec::new(), app_hash: EMPTY_APP_HASH.to_vec().into() })
 }
 
 /// Each module reads its part; a part that is missing is the module's default, one that no module reads is refused.
 fn write_app_state(parts: &Parts, state: &mut Overlay<Empty>, block: &BlockInfo, app_state: &Value) -> Result<()> {
-    let sections = app_state
-        .as_object()
-        .ok_or_else(|| sdk::invalid_request("app_state is not an object"))?;
+    let sections = app_state.as_object().ok_or_else(|| sdk::invalid_request("app_state is not an object"))?;
     let modules = || parts.init_genesis();
     if let Some(unknown) = sections.keys().find(|name| modules().all(|m| m.name() != name.as_str())) {
         return Err(sdk::invalid_request(format!("app_state.{unknown} belongs to no module")));

@@ -61,9 +61,8 @@ fn or_coded(engine: &Engine, path: &str, height: i64, answer: Result<ResponseQue
 }
 
 fn wanted_height(height: i64) -> Result<u64> {
-    u64::try_from(height).map_err(|_| {
-        sdk::invalid_height("cannot query with height < 0; please provide a valid height".to_owned())
-    })
+    u64::try_from(height)
+        .map_err(|_| sdk::invalid_height("cannot query with height < 0; please provide a valid height".to_owned()))
 }
 
 fn abci_height(height: u64) -> i64 {
@@ -73,14 +72,12 @@ fn abci_height(height: u64) -> i64 {
 fn answer(engine: &Engine, path: &str, data: &Bytes, height: u64, prove: bool) -> Result<ResponseQuery> {
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     match parts.as_slice() {
-        ["app", "version"] => {
-            Ok(ResponseQuery {
-                codespace: sdk::CODESPACE.to_owned(),
-                value: Bytes::from_static(engine.definition().version.as_bytes()),
-                height: abci_height(if height == 0 { engine.latest().block.height } else { height }),
-                ..ResponseQuery::default()
-            })
-        }
+        ["app", "version"] => Ok(ResponseQuery {
+            codespace: sdk::CODESPACE.to_owned(),
+            value: Bytes::from_static(engine.definition().version.as_bytes()),
+            height: abci_height(if height == 0 { engine.latest().block.height } else { height }),
+            ..ResponseQuery::default()
+        }),
         ["app", "simulate"] => {
             let simulation = engine
                 .simulate(data)

@@ -18,9 +18,7 @@ pub(super) fn read<M: Message + Default>(reader: &mut impl BufRead) -> io::Resul
     }
     let length = read_varint(reader)?;
     if length > MAX_MESSAGE_BYTES {
-        return Err(invalid(format!(
-            "a message of {length} bytes is over the limit of {MAX_MESSAGE_BYTES}"
-        )));
+        return Err(invalid(format!("a message of {length} bytes is over the limit of {MAX_MESSAGE_BYTES}")));
     }
     // Grows with what arrives, not with what the length claims.
     let mut bytes = Vec::new();

@@ -64,9 +64,7 @@ impl Server {
         let connections = Arc::new(Mutex::new(Connections::default()));
         let acceptor = {
             let connections = Arc::clone(&connections);
-            thread::Builder::new()
-                .name("abci-accept".into())
-                .spawn(move || accept(&listener, &connections, &app))?
+            thread::Builder::new().name("abci-accept".into()).spawn(move || accept(&listener, &connections, &app))?
         };
         Ok(Self { address, connections, acceptor })
     }

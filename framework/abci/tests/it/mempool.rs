@@ -1,0 +1,68 @@
+use gantry_abci::testing::TestChain;
+use gantry_keyring::TxBuilder;
+
+use crate::support::{FEE, Probe, START, app_state, coins, definition, users};
+
+fn chain() -> TestChain {
+    TestChain::new(definition(&Probe::default()), &app_state())
+}
+
+#[test]
+fn the_check_state_counts_sequences_ahead_and_starts_anew_with_each_block() {
+    let mut chain = chain();
+    let users = users();
+    let tx = |sequence| users[0].send(users[1].address(), 1, sequence);
+    // The mempool opens before the first block.
+    assert_eq!(chain.check(tx(0)).code, 0);
+    assert_eq!(chain.check(tx(0)).code, 32, "the same again");
+    assert_eq!(chain.check(tx(1)).code, 0);
+    assert_eq!(chain.check(tx(3)).code, 32, "a gap");
+    // One of them is in the block; the mempool is checked again.
+    chain.deliver([tx(0)]);
+    assert_eq!(chain.recheck(tx(0)).code, 32);
+    assert_eq!(chain.recheck(tx(1)).code, 0);
+    assert_eq!(chain.check(tx(2)).code, 0);
+}
+
+#[test]
+fn checks_see_fees_that_the_mempool_will_take() {
+    let chain = chain();
+    let users = users();
+    let rich = |fee, sequence| {
+        let tx = TxBuilder::new().message(&users[0].transfer(users[1].address(), 1)).fee(coins(fee)).gas_limit(200_000);
+        users[0].sign(tx, sequence)
+    };
+    assert_eq!(chain.check(rich(START - 10, 0)).code, 0);
+    let poor = chain.check(rich(FEE, 1));
+    assert_eq!((poor.codespace.as_str(), poor.code), ("sdk", 5));
+}
+
+#[test]
+fn bad_bytes_are_refused_with_a_code() {
+    let chain = chain();
+    for bytes in [Vec::new(), vec![0xff; 40], vec![0; 2 << 20]] {
+        let answer = chain.check(bytes);
+        assert!(answer.code != 0 && answer.codespace == "sdk", "{answer:?}");
+    }
+}
+
+#[test]
+fn a_simulation_sees_the_mempool_and_leaves_nothing() {
+    let chain = chain();
+    let users = users();
+    let simulated = |sequence| {
+        TxBuilder::new()
+            .message(&users[0].transfer(users[1].address(), 1))
+            .fee(coins(FEE))
+            .simulate(Some(users[0].signer.public_key()), sequence)
+    };
+    let ask = |tx: Vec<u8>| chain.engine().simulate(&tx).unwrap().into_proto();
+    let gas = ask(simulated(0)).unwrap().gas_info.unwrap().gas_used;
+    assert!(gas > 20_000, "{gas}");
+    assert!(ask(simulated(0)).is_ok(), "nothing was kept");
+    assert_eq!(chain.check(users[0].send(users[1].address(), 1, 0)).code, 0);
+    let stale = ask(simulated(0)).unwrap_err().to_string();
+    assert!(stale.contains("account sequence mismatch, expected 1, got 0"), "{stale}");
+    assert!(stale.contains("with gas used: '"), "{stale}");
+    assert!(ask(simulated(1)).is_ok());
+}
