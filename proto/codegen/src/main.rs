@@ -45,10 +45,8 @@ const IMPORT_ROOTS: &[(&str, &str)] = &[
 const THIRD_PARTY_PACKAGES: &[&str] = &["amino", "cosmos", "cosmos_proto", "gogoproto", "google.api", "tendermint"];
 
 fn main() -> Result<()> {
-    let proto = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .context("the generator lies in proto/codegen")?
-        .to_path_buf();
+    let proto =
+        Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the generator lies in proto/codegen")?.to_path_buf();
     let out = proto.join("src/gen");
     let mut includes = vec![proto.clone()];
     for (module, folder) in IMPORT_ROOTS {
@@ -63,8 +61,14 @@ fn main() -> Result<()> {
     let descriptors = fresh_dir(&out)?.join("descriptor.bin");
     let mut files: Vec<PathBuf> = ours.clone();
     files.extend(SERVED_FILES.iter().map(PathBuf::from));
-    run_protoc(&includes, &files, &descriptors)?;
-    let mut set = FileDescriptorSet::decode(fs::read(&descriptors)?.as_slice())?;
+    // Comments are for the generated code; the committed set is protoc's own bytes without them, because decoding and
+    // encoding it here would lose the extension options (signers, Amino names, HTTP paths).
+    let commented = out.join("commented.bin");
+    run_protoc(&includes, &files, &commented, &["--include_source_info"])?;
+    run_protoc(&includes, &files, &descriptors, &[])?;
+    let set = FileDescriptorSet::decode(fs::read(&commented)?.as_slice())?;
+    fs::remove_file(&commented)?;
+    let served = set.file.len();
 
     let mut config = prost_build::Config::new();
     config.out_dir(&out).enable_type_names();
@@ -77,16 +81,10 @@ fn main() -> Result<()> {
         .build_client(true)
         .build_transport(false)
         .out_dir(&out)
-        .compile_fds_with_config(config, set.clone())
+        .compile_fds_with_config(config, set)
         .context("generating Rust")?;
     write_root(&out)?;
-
-    // Comments are for readers of the .proto files; the descriptor set is for programs.
-    for file in &mut set.file {
-        file.source_code_info = None;
-    }
-    fs::write(&descriptors, set.encode_to_vec())?;
-    println!("{} files of ours, {} in the descriptor set", ours.len(), set.file.len());
+    println!("{} files of ours, {served} in the descriptor set", ours.len());
     Ok(())
 }
 
@@ -98,10 +96,7 @@ fn module_dir(deps: &Path, module: &str) -> Result<PathBuf> {
         .context("running go: install Go 1.22 or newer")?;
     let info: serde_json::Value = serde_json::from_slice(&output.stdout)
         .with_context(|| format!("go mod download {module}: {}", String::from_utf8_lossy(&output.stderr)))?;
-    info["Dir"]
-        .as_str()
-        .map(PathBuf::from)
-        .with_context(|| format!("{module}: {}", info["Error"]))
+    info["Dir"].as_str().map(PathBuf::from).with_context(|| format!("{module}: {}", info["Error"]))
 }
 
 /// Removes the files of external packages (prost writes one for each package) and writes the module tree of ours.
@@ -153,9 +148,9 @@ fn fresh_dir(dir: &Path) -> Result<&Path> {
     Ok(dir)
 }
 
-fn run_protoc(includes: &[PathBuf], files: &[PathBuf], out: &Path) -> Result<()> {
+fn run_protoc(includes: &[PathBuf], files: &[PathBuf], out: &Path, options: &[&str]) -> Result<()> {
     let mut protoc = Command::new("protoc");
-    protoc.arg("--include_imports").arg("--include_source_info").arg("-o").arg(out);
+    protoc.arg("--include_imports").args(options).arg("-o").arg(out);
     for include in includes {
         protoc.arg("-I").arg(include);
     }
