@@ -5,6 +5,8 @@
 //! and expiry (Unix seconds), each preceded by its length as a 64-bit big-endian number; integers are 64-bit
 //! big-endian. A token is good for one job at one provider of one chain, so a provider cannot use it elsewhere.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use gantry_keyring::{ACCOUNT_PREFIX, KeyringError, Signer, address_of, encode_address};
 use secp256k1::{Message, PublicKey, SECP256K1, ecdsa::Signature};
 use sha2::{Digest, Sha256};
@@ -74,6 +76,14 @@ impl AccessToken {
     #[must_use]
     pub fn sign(signer: &Signer, scope: &Scope<'_>, expires: u64) -> Self {
         Self { public_key: *signer.public_key(), signature: signer.sign(&scope.message(expires)), expires }
+    }
+
+    /// Signs for a scope and for the next hour: long enough for what one command does.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "tokens expire by the clock on the wall; nothing here is consensus")]
+    pub fn sign_for_an_hour(signer: &Signer, scope: &Scope<'_>) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+        Self::sign(signer, scope, now + 60 * 60)
     }
 
     /// Puts the token into the metadata of a call.
@@ -155,8 +165,7 @@ mod tests {
     #[test]
     fn a_token_is_good_for_its_scope_and_time_alone() {
         let token = AccessToken::sign(&signer(1), &MINE, NOW + 60);
-        let others =
-            [Scope { chain_id: "gantry-2", ..MINE }, Scope { job: 8, ..MINE }, Scope { provider: 4, ..MINE }];
+        let others = [Scope { chain_id: "gantry-2", ..MINE }, Scope { job: 8, ..MINE }, Scope { provider: 4, ..MINE }];
         for other in others {
             assert_eq!(token.verify(&other, NOW), Err(AccessError::BadSignature), "{other:?}");
         }

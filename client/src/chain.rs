@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{str::FromStr, time::Duration};
 
 use cosmos_sdk_proto::{
     Any,
@@ -57,6 +57,23 @@ impl GasPrice {
     #[must_use]
     pub fn fee(&self, gas: u64) -> u128 {
         (u128::from(gas).saturating_mul(self.per_million)).div_ceil(1_000_000)
+    }
+}
+
+impl FromStr for GasPrice {
+    type Err = String;
+
+    /// Reads `0.0025ugantry`: a decimal with at most six places and a denom.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bad = || format!("{text}: not a gas price such as 0.0025ugantry");
+        let end = text.bytes().take_while(|b| b.is_ascii_digit() || *b == b'.').count();
+        let (number, denom) = text.split_at(end);
+        let (whole, part) = number.split_once('.').unwrap_or((number, ""));
+        if denom.is_empty() || whole.is_empty() || part.len() > 6 {
+            return Err(bad());
+        }
+        let per_million = format!("{whole}{part:0<6}").parse().map_err(|_| bad())?;
+        Ok(Self { denom: denom.into(), per_million })
     }
 }
 
@@ -230,4 +247,20 @@ impl Chain {
 /// Packs a message for a transaction.
 pub(crate) fn pack<M: Message + Name>(message: &M) -> Any {
     Any { type_url: M::type_url(), value: message.encode_to_vec() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gas_prices_are_decimals_with_a_denom() {
+        assert_eq!("0.0025ugantry".parse(), Ok(GasPrice::default()));
+        assert_eq!("2uatom".parse(), Ok(GasPrice { denom: "uatom".into(), per_million: 2_000_000 }));
+        for bad in ["", "ugantry", "0.0025", ".5ugantry", "0.0000001ugantry", "1.2.3ugantry"] {
+            assert!(bad.parse::<GasPrice>().is_err(), "{bad}");
+        }
+        assert_eq!(GasPrice::default().fee(1), 1, "rounded up");
+        assert_eq!(GasPrice::default().fee(400_000), 1_000);
+    }
 }

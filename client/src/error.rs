@@ -12,7 +12,7 @@ pub enum ClientError {
         reason: String,
     },
     /// The node answered a query with an error.
-    #[error("{0}")]
+    #[error("{}", answer(.0))]
     Query(#[from] tonic::Status),
     /// The transaction was refused before or in its block.
     #[error("{log} (codespace {codespace}, code {code}{})", .hash.as_ref().map(|h| format!(", tx {h}")).unwrap_or_default())]
@@ -54,5 +54,15 @@ impl ClientError {
     #[must_use]
     pub fn is_code(&self, space: &str, wanted: u32) -> bool {
         matches!(self, Self::Rejected { codespace, code, .. } if codespace == space && *code == wanted)
+    }
+}
+
+/// What a status says to people.
+fn answer(status: &tonic::Status) -> String {
+    match status.code() {
+        tonic::Code::Unavailable | tonic::Code::DeadlineExceeded => {
+            format!("the node does not answer: {}", status.message())
+        }
+        code => format!("{} (gRPC {code:?})", status.message()),
     }
 }

@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    io::Read as _,
     path::{Path, PathBuf},
 };
 
@@ -16,6 +17,8 @@ use gantry_proto::gantry::{
 };
 use serde::Deserialize;
 use serde_json::Value;
+
+use crate::yaml;
 
 /// The schema that job files are checked with; editors may use it too.
 pub const SCHEMA: &str = include_str!("../schema/job.schema.json");
@@ -59,6 +62,16 @@ pub enum Slot {
         /// Index of the input.
         input: usize,
     },
+}
+
+impl Slot {
+    /// Index of the job.
+    #[must_use]
+    pub fn job(self) -> usize {
+        match self {
+            Self::Module { job } | Self::Input { job, .. } => job,
+        }
+    }
 }
 
 /// Local content that a submission needs the network to have.
@@ -174,8 +187,11 @@ impl JobFile {
     /// Reads a file; paths in it are relative to its folder.
     pub fn read(path: &Path) -> Result<Self, JobFileError> {
         let failed = |reason: String| JobFileError::Read { path: path.to_owned(), reason };
-        let text = std::fs::read_to_string(path).map_err(|e| failed(e.to_string()))?;
-        let value: Value = serde_yaml_ng::from_str(&text).map_err(|e| failed(e.to_string()))?;
+        let mut text = String::new();
+        // One byte more than is parsed, so that a file that is too long is told from one that just fits.
+        let file = std::fs::File::open(path).map_err(|e| failed(e.to_string()))?;
+        file.take(yaml::MAX_BYTES as u64 + 1).read_to_string(&mut text).map_err(|e| failed(e.to_string()))?;
+        let value = yaml::parse(&text).map_err(failed)?;
         Self::from_value(&value, path.parent().unwrap_or(Path::new(".")))
     }
 
@@ -183,12 +199,12 @@ impl JobFile {
     pub fn from_value(value: &Value, base: &Path) -> Result<Self, JobFileError> {
         let schema: Value = serde_json::from_str(SCHEMA).expect("the schema is part of the program");
         let validator = jsonschema::validator_for(&schema).expect("the schema is part of the program");
-        let errors: Vec<String> =
-            validator.iter_errors(value).map(|e| format!("  {}: {e}", e.instance_path)).collect();
+        let errors: Vec<String> = validator.iter_errors(value).map(|e| format!("  {}: {e}", e.instance_path)).collect();
         if !errors.is_empty() {
             return Err(JobFileError::Schema(errors));
         }
-        let file: File = serde_json::from_value(value.clone()).map_err(|e| JobFileError::Schema(vec![e.to_string()]))?;
+        let file: File =
+            serde_json::from_value(value.clone()).map_err(|e| JobFileError::Schema(vec![e.to_string()]))?;
 
         let mut uploads: Vec<Upload> = Vec::new();
         let mut jobs = Vec::with_capacity(file.jobs.len());
@@ -201,6 +217,18 @@ impl JobFile {
             jobs.push(spec);
         }
         Ok(Self { label: file.label, jobs, uploads })
+    }
+
+    /// Fills in what an upload turned out to be, wherever it is named.
+    pub fn fill(&mut self, slots: &[Slot], cid: &str, bytes: u64) {
+        for slot in slots {
+            match *slot {
+                Slot::Module { job } => {
+                    self.jobs[job].image = Some(Image { root_cid: cid.to_owned(), size_bytes: bytes });
+                }
+                Slot::Input { job, input } => self.jobs[job].inputs[input].source = Some(Source::Cid(cid.to_owned())),
+            }
+        }
     }
 }
 
@@ -344,6 +372,16 @@ pub fn coin(text: &str) -> Result<Coin, String> {
     Ok(Coin { denom: denom.into(), amount: amount.into() })
 }
 
+/// Reads `12ugantry` or `3atom,12ugantry`, in the order of denoms that messages need.
+pub fn coins(text: &str) -> Result<Vec<Coin>, String> {
+    let mut all = text.split(',').map(|part| coin(part.trim())).collect::<Result<Vec<_>, _>>()?;
+    all.sort_by(|a, b| a.denom.cmp(&b.denom));
+    match all.windows(2).find(|pair| pair[0].denom == pair[1].denom) {
+        Some(pair) => Err(format!("{text}: {} is given twice", pair[0].denom)),
+        None => Ok(all),
+    }
+}
+
 /// A number with one of some units after it.
 fn with_unit(value: &Value, units: &[(&str, u64)]) -> Result<u64, String> {
     let text = plain(value);
@@ -409,7 +447,10 @@ mod tests {
         value["jobs"][0]["policy"] = json!({ "quorum": { "k": 2, "n": 3 } });
         value["jobs"][0]["limits"] = json!({ "memory": "64MiB" });
         value["jobs"][0]["timeouts"] = json!({ "queue": "2m" });
-        value["jobs"].as_array_mut().unwrap().push(json!({ "name": "two", "inputs": [{ "path": "x", "from": "one/y/z" }] }));
+        value["jobs"]
+            .as_array_mut()
+            .unwrap()
+            .push(json!({ "name": "two", "inputs": [{ "path": "x", "from": "one/y/z" }] }));
         let file = JobFile::from_value(&value, Path::new("base")).unwrap();
         assert_eq!(file.jobs[0].policy.as_ref().unwrap().kind, Some(Kind::Quorum(Quorum { k: 2, n: 3 })));
         assert_eq!(file.jobs[0].limits.as_ref().unwrap().memory_bytes, 64 << 20);
@@ -429,7 +470,11 @@ mod tests {
             ("unknown field", |v| v["jobs"][0]["memroy"] = json!(1), "memroy"),
             ("no jobs", |v| v["jobs"] = json!([]), "/jobs"),
             ("bad coin", |v| v["defaults"]["price"]["max_total"] = json!("ugantry"), "/defaults/price/max_total"),
-            ("two sources", |v| v["jobs"][0]["inputs"] = json!([{ "path": "a", "cid": "b", "file": "c" }]), "/jobs/0/inputs/0"),
+            (
+                "two sources",
+                |v| v["jobs"][0]["inputs"] = json!([{ "path": "a", "cid": "b", "file": "c" }]),
+                "/jobs/0/inputs/0",
+            ),
             ("no program", |v| v["defaults"]["wasm"] = Value::Null, "wasm"),
             ("unknown attribute", |v| v["jobs"][0]["resources"] = json!({ "require": ["beauty >= 3"] }), "beauty"),
             ("not a predicate", |v| v["jobs"][0]["resources"] = json!({ "require": ["cpu_cores"] }), "cpu_cores"),

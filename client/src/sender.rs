@@ -1,5 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use cosmos_sdk_proto::{
     Any,
     cosmos::base::{abci::v1beta1::TxMsgData, v1beta1::Coin},
@@ -197,7 +198,9 @@ fn committed(found: &tendermint_rpc::endpoint::tx::Response) -> Result<Committed
             hash: Some(found.hash.to_string()),
         });
     }
-    let data = TxMsgData::decode(result.data.as_ref()).map_err(|e| ClientError::Protocol(e.to_string()))?;
+    // tendermint-rpc 0.40 leaves this field in the base64 of the JSON.
+    let data = STANDARD.decode(&result.data).map_err(|e| ClientError::Protocol(e.to_string()))?;
+    let data = TxMsgData::decode(data.as_slice()).map_err(|e| ClientError::Protocol(e.to_string()))?;
     Ok(Committed {
         hash: found.hash.to_string(),
         height: found.height.value(),
