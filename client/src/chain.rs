@@ -122,8 +122,8 @@ impl Chain {
             .connect_timeout(CALL_TIMEOUT)
             .http2_keep_alive_interval(Duration::from_secs(20))
             .connect_lazy();
-        let rpc = HttpClient::new(endpoints.rpc.as_str()).map_err(|e| unreachable(&endpoints.rpc, e.to_string()))?;
-        let status = rpc.status().await.map_err(|e| unreachable(&endpoints.rpc, e.to_string()))?;
+        let rpc = HttpClient::new(endpoints.rpc.as_str()).map_err(|e| unreachable(&endpoints.rpc, said(&e)))?;
+        let status = rpc.status().await.map_err(|e| unreachable(&endpoints.rpc, said(&e)))?;
         Ok(Self { chain_id: status.node_info.network.to_string(), endpoints, channel, rpc })
     }
 
@@ -225,12 +225,12 @@ impl Chain {
     }
 
     fn unreachable(&self, error: &tendermint_rpc::Error) -> ClientError {
-        ClientError::Unreachable { endpoint: self.endpoints.rpc.clone(), reason: error.to_string() }
+        ClientError::Unreachable { endpoint: self.endpoints.rpc.clone(), reason: said(error) }
     }
 
     /// CometBFT answers mempool trouble with JSON-RPC errors: the SDK's clients map them to codes by their text.
     fn classify(&self, error: &tendermint_rpc::Error) -> ClientError {
-        let text = error.to_string();
+        let text = said(error);
         let code = if text.contains("tx already exists in cache") {
             19
         } else if text.contains("mempool is full") {
@@ -244,6 +244,13 @@ impl Chain {
     }
 }
 
+/// What an error says in one line. Its own text goes on with a report for programmers: where it arose, and a stack.
+fn said(error: &tendermint_rpc::Error) -> String {
+    let text = error.to_string();
+    let lines = text.lines().map(str::trim).take_while(|line| !matches!(*line, "Location:" | "Stack backtrace:"));
+    lines.filter(|line| !line.is_empty() && *line != "Caused by:").collect::<Vec<_>>().join(": ")
+}
+
 /// Packs a message for a transaction.
 pub(crate) fn pack<M: Message + Name>(message: &M) -> Any {
     Any { type_url: M::type_url(), value: message.encode_to_vec() }
@@ -252,6 +259,14 @@ pub(crate) fn pack<M: Message + Name>(message: &M) -> Any {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_node_that_is_not_there_is_one_line() {
+        let nowhere = "http://127.0.0.1:1".to_owned();
+        let error = Chain::connect(Endpoints { rpc: nowhere.clone(), grpc: nowhere }).await.unwrap_err().to_string();
+        assert!(error.starts_with("cannot reach http://127.0.0.1:1: ") && error.contains("refused"), "{error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+    }
 
     #[test]
     fn gas_prices_are_decimals_with_a_denom() {

@@ -13,7 +13,7 @@ pub enum ClientError {
     },
     /// The node answered a query with an error.
     #[error("{}", answer(.0))]
-    Query(#[from] tonic::Status),
+    Query(Box<tonic::Status>),
     /// The transaction was refused before or in its block.
     #[error("{log} (codespace {codespace}, code {code}{})", .hash.as_ref().map(|h| format!(", tx {h}")).unwrap_or_default())]
     Rejected {
@@ -54,6 +54,12 @@ impl ClientError {
     #[must_use]
     pub fn is_code(&self, space: &str, wanted: u32) -> bool {
         matches!(self, Self::Rejected { codespace, code, .. } if codespace == space && *code == wanted)
+    }
+}
+
+impl From<tonic::Status> for ClientError {
+    fn from(status: tonic::Status) -> Self {
+        Self::Query(Box::new(status))
     }
 }
 

@@ -466,7 +466,8 @@ mod tests {
 
     #[test]
     fn mistakes_are_named_where_they_are() {
-        let breaks: [(&str, fn(&mut Value), &str); 7] = [
+        type Break = fn(&mut Value);
+        let breaks: [(&str, Break, &str); 7] = [
             ("unknown field", |v| v["jobs"][0]["memroy"] = json!(1), "memroy"),
             ("no jobs", |v| v["jobs"] = json!([]), "/jobs"),
             ("bad coin", |v| v["defaults"]["price"]["max_total"] = json!("ugantry"), "/defaults/price/max_total"),

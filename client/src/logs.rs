@@ -292,6 +292,7 @@ async fn read_from(
 }
 
 #[cfg(test)]
+#[allow(clippy::result_large_err, reason = "tonic's Status is what a mock answers with")]
 mod tests {
     use std::sync::Mutex;
 
@@ -308,9 +309,11 @@ mod tests {
 
     use super::*;
 
+    type Answer = Result<LogsResponse, Status>;
+
     /// Answers each call with the next of some lists of pieces; an error stands for a connection that breaks.
     struct Mock {
-        answers: Mutex<Vec<Vec<Result<LogsResponse, Status>>>>,
+        answers: Mutex<Vec<Vec<Answer>>>,
         asked: std::sync::Arc<Mutex<Vec<u64>>>,
     }
 
@@ -320,7 +323,7 @@ mod tests {
             Err(Status::unimplemented(""))
         }
 
-        type LogsStream = tokio_stream::Iter<std::vec::IntoIter<Result<LogsResponse, Status>>>;
+        type LogsStream = tokio_stream::Iter<std::vec::IntoIter<Answer>>;
 
         async fn logs(&self, request: Request<LogsRequest>) -> Result<Response<Self::LogsStream>, Status> {
             self.asked.lock().unwrap().push(request.get_ref().offset);
@@ -332,10 +335,7 @@ mod tests {
         }
     }
 
-    async fn worker(
-        name: &str,
-        answers: Vec<Vec<Result<LogsResponse, Status>>>,
-    ) -> (LogSource, std::sync::Arc<Mutex<Vec<u64>>>) {
+    async fn worker(name: &str, answers: Vec<Vec<Answer>>) -> (LogSource, std::sync::Arc<Mutex<Vec<u64>>>) {
         let asked = std::sync::Arc::<Mutex<Vec<u64>>>::default();
         let mock = Mock { answers: Mutex::new(answers), asked: asked.clone() };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -345,11 +345,11 @@ mod tests {
         (LogSource { worker: name.into(), endpoint, metadata: MetadataMap::new(), attempt: 1 }, asked)
     }
 
-    fn piece(offset: u64, data: &str, end: bool) -> Result<LogsResponse, Status> {
+    fn piece(offset: u64, data: &str, end: bool) -> Answer {
         Ok(LogsResponse { offset, data: data.into(), end })
     }
 
-    fn cut() -> Result<LogsResponse, Status> {
+    fn cut() -> Answer {
         Err(Status::unavailable("connection reset"))
     }
 
