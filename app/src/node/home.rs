@@ -28,15 +28,12 @@ impl Home {
         Self(path.into())
     }
 
-    /// `~/.gantry`, or what `$GANTRY_HOME` says.
+    /// `~/.gantry`.
     ///
     /// # Errors
-    /// When neither variable is set.
+    /// When `$HOME` is not set.
     pub fn standard() -> Result<Self> {
-        if let Some(home) = env::var_os("GANTRY_HOME").filter(|home| !home.is_empty()) {
-            return Ok(Self(home.into()));
-        }
-        let user = env::var_os("HOME").context("neither GANTRY_HOME nor HOME is set; give --home")?;
+        let user = env::var_os("HOME").context("HOME is not set; give --home")?;
         Ok(Self(Path::new(&user).join(".gantry")))
     }
 

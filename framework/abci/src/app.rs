@@ -34,7 +34,6 @@ impl Application for AbciApp {
         match call(&self.queries, request) {
             Ok(response) => response,
             Err(Stop::Planned(halt)) => {
-                tracing::info!("{halt}");
                 (self.on_halt)(halt);
                 // The node is stopping; an answer would move CometBFT past the halt.
                 loop {

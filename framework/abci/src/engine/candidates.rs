@@ -21,7 +21,7 @@ struct Candidate {
 impl Candidates {
     /// Starts `execute` on a thread of its own, unless these inputs are under way already or there are too many.
     pub(crate) fn start(&mut self, key: InputsKey, execute: impl FnOnce() -> Result<Executed, Stop> + Send + 'static) {
-        if self.0.len() >= MAX_CANDIDATES || self.0.iter().any(|candidate| candidate.key == key) {
+        if self.0.len() >= MAX_CANDIDATES || self.has(key) {
             return;
         }
         let thread = thread::Builder::new()
@@ -31,6 +31,11 @@ impl Candidates {
             Ok(result) => self.0.push(Candidate { key, result }),
             Err(error) => tracing::warn!(%error, "no thread for a proposal; FinalizeBlock will execute it"),
         }
+    }
+
+    /// Whether these inputs are under way.
+    pub(crate) fn has(&self, key: InputsKey) -> bool {
+        self.0.iter().any(|candidate| candidate.key == key)
     }
 
     /// Waits for the execution of these inputs, if there is one.

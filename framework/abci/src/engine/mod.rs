@@ -13,10 +13,15 @@ mod txs;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use gantry_core::{BlockInfo, Error, Invariant, Module, MsgRouter, QueryRoute, sdk};
 use gantry_store::{Changes, Snapshot, Store, StoreError};
 use gantry_tx::{MinGasPrices, SignatureCache};
 use parking_lot::{Mutex, RwLock};
+use tendermint_proto::{
+    google::protobuf::Timestamp,
+    v0_38::abci::{CommitInfo, Misbehavior},
+};
 
 pub use definition::{Definition, Order};
 pub(crate) use inputs::without_extensions;
@@ -243,15 +248,25 @@ impl Engine {
         block::execute(&self.0.parts, self.latest().state.clone(), genesis, inputs)
     }
 
-    /// The block before the one being decided: the last committed one, or genesis.
-    pub(crate) fn previous(&self, consensus: &Consensus) -> (BlockInfo, [u8; 32]) {
-        match &consensus.genesis {
-            Some(genesis) => (genesis.block.clone(), EMPTY_APP_HASH),
+    /// The inputs of the block being decided: what the request says, after the last committed block or genesis.
+    pub(crate) fn inputs(
+        &self,
+        consensus: &Consensus,
+        time: Option<Timestamp>,
+        proposer: &[u8],
+        txs: Vec<Bytes>,
+        last_commit: CommitInfo,
+        misbehavior: Vec<Misbehavior>,
+    ) -> BlockInputs {
+        let next = match &consensus.genesis {
+            Some(genesis) => next_block(&genesis.block, EMPTY_APP_HASH),
             None => {
                 let latest = self.latest();
-                (latest.block.clone(), latest.app_hash)
+                next_block(&latest.block, latest.app_hash)
             }
-        }
+        };
+        let block = BlockInfo { time: chain::time(time), proposer: proposer.to_vec(), ..next };
+        BlockInputs { block, txs, last_commit, misbehavior }
     }
 
     /// Refuses to go past the configured last height.

@@ -1,10 +1,7 @@
 use tendermint_proto::v0_38::abci::{RequestFinalizeBlock, ResponseFinalizeBlock};
 
 use super::height;
-use crate::{
-    engine::{BlockInputs, Engine, chain, next_block},
-    stop::Stop,
-};
+use crate::{engine::Engine, stop::Stop};
 
 /// The decided block: takes the result of its execution, or executes it now. Writes nothing: a crash before Commit
 /// leaves the state as it was, and CometBFT replays the block.
@@ -25,12 +22,8 @@ pub(crate) fn finalize_block(engine: &Engine, request: RequestFinalizeBlock) -> 
     let mut consensus = engine.consensus();
     consensus.phase.finalize(at)?;
 
-    let (previous, app_hash) = engine.previous(&consensus);
-    let mut block = next_block(&previous, app_hash);
-    block.time = chain::time(time);
-    block.proposer = proposer_address.to_vec();
-    let inputs = BlockInputs { block, txs, last_commit: decided_last_commit.unwrap_or_default(), misbehavior };
-
+    let last_commit = decided_last_commit.unwrap_or_default();
+    let inputs = engine.inputs(&consensus, time, &proposer_address, txs, last_commit, misbehavior);
     let executed = match consensus.executed.take() {
         // CometBFT came back before Commit and replays the block.
         Some(executed) if executed.key == inputs.key() => executed,

@@ -4,7 +4,7 @@ use tendermint_proto::v0_38::abci::{RequestPrepareProposal, ResponsePreparePropo
 
 use super::height;
 use crate::{
-    engine::{BlockInputs, Engine, chain, next_block, without_extensions},
+    engine::{Consensus, Engine, without_extensions},
     stop::Stop,
 };
 
@@ -29,19 +29,16 @@ pub(crate) fn prepare_proposal(
     let mut consensus = engine.consensus();
     consensus.phase.prepare(height(at)?)?;
 
-    let (previous, app_hash) = engine.previous(&consensus);
     let txs = select(engine, &consensus, txs, max_tx_bytes);
-    let mut block = next_block(&previous, app_hash);
-    block.time = chain::time(time);
-    block.proposer = proposer_address.to_vec();
     let last_commit = without_extensions(local_last_commit.unwrap_or_default());
-    engine.speculate(&mut consensus, BlockInputs { block, txs: txs.clone(), last_commit, misbehavior });
+    let inputs = engine.inputs(&consensus, time, &proposer_address, txs.clone(), last_commit, misbehavior);
+    engine.speculate(&mut consensus, inputs);
     Ok(ResponsePrepareProposal { txs })
 }
 
 /// The transactions that fit, in the order of the mempool. One that does not fit is passed over, not the end: a smaller
 /// one behind it may fit.
-fn select(engine: &Engine, consensus: &crate::engine::Consensus, txs: Vec<Bytes>, max_tx_bytes: i64) -> Vec<Bytes> {
+fn select(engine: &Engine, consensus: &Consensus, txs: Vec<Bytes>, max_tx_bytes: i64) -> Vec<Bytes> {
     let mut bytes_left = u64::try_from(max_tx_bytes).unwrap_or(0);
     let mut gas_left = engine.max_gas(consensus).unwrap_or(u64::MAX);
     let gas_wanted = engine.proposable(&txs);

@@ -4,7 +4,7 @@ use tendermint_proto::v0_38::abci::{
 
 use super::height;
 use crate::{
-    engine::{BlockInputs, Consensus, Engine, chain, next_block},
+    engine::{BlockInputs, Consensus, Engine},
     stop::Stop,
 };
 
@@ -28,15 +28,11 @@ pub(crate) fn process_proposal(
     let mut consensus = engine.consensus();
     consensus.phase.process(height(at)?)?;
 
-    let verdict = judge(engine, &consensus, &txs);
-    let status = match verdict {
+    let last_commit = proposed_last_commit.unwrap_or_default();
+    let inputs = engine.inputs(&consensus, time, &proposer_address, txs, last_commit, misbehavior);
+    let status = match judge(engine, &consensus, &inputs) {
         Ok(()) => {
-            let (previous, app_hash) = engine.previous(&consensus);
-            let mut block = next_block(&previous, app_hash);
-            block.time = chain::time(time);
-            block.proposer = proposer_address.to_vec();
-            let last_commit = proposed_last_commit.unwrap_or_default();
-            engine.speculate(&mut consensus, BlockInputs { block, txs, last_commit, misbehavior });
+            engine.speculate(&mut consensus, inputs);
             ProposalStatus::Accept
         }
         Err(reason) => {
@@ -47,9 +43,13 @@ pub(crate) fn process_proposal(
     Ok(ResponseProcessProposal { status: status.into() })
 }
 
-fn judge(engine: &Engine, consensus: &Consensus, txs: &[bytes::Bytes]) -> Result<(), &'static str> {
+fn judge(engine: &Engine, consensus: &Consensus, inputs: &BlockInputs) -> Result<(), &'static str> {
+    // Only what we built or accepted is under way: our own proposal comes back to us, and is not decoded twice.
+    if consensus.candidates.has(inputs.key()) {
+        return Ok(());
+    }
     let mut gas_left = engine.max_gas(consensus).unwrap_or(u64::MAX);
-    for gas_wanted in engine.proposable(txs) {
+    for gas_wanted in engine.proposable(&inputs.txs) {
         let gas = gas_wanted.ok_or("a transaction that no node would take")?;
         gas_left = gas_left.checked_sub(gas).ok_or("more gas than a block may want")?;
     }
