@@ -154,7 +154,7 @@ mod tests {
         let store = Store::temporary(&definition.stores()).unwrap();
         // Panics where the wiring is wrong.
         let engine = Engine::new(definition, store, Options::default()).unwrap();
-        gantry_abci::Queries::new(engine, []);
+        drop(gantry_abci::Queries::new(engine, []));
     }
 
     #[test]
@@ -164,7 +164,7 @@ mod tests {
         let mut missing = genesis.clone();
         missing.as_object_mut().unwrap().remove("bank");
         assert!(validate_genesis(&missing).unwrap_err().to_string().contains("app_state.bank"));
-        let mut unknown = genesis.clone();
+        let mut unknown = genesis;
         unknown["typo"] = Value::Null;
         assert!(validate_genesis(&unknown).unwrap_err().to_string().contains("typo"));
         assert!(validate_genesis(&Value::Null).is_err());

@@ -21,8 +21,7 @@ impl Genesis {
     pub fn load(home: &Home) -> Result<Self> {
         let path = home.genesis();
         let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-        let json: Value =
-            serde_json::from_str(&text).with_context(|| format!("{} is not JSON", path.display()))?;
+        let json: Value = serde_json::from_str(&text).with_context(|| format!("{} is not JSON", path.display()))?;
         if json.get("consensus").is_none() {
             let genesis = Self(json);
             genesis.check().with_context(|| path.display().to_string())?;

@@ -312,11 +312,9 @@ fn comet_arguments(home: &Home, args: &StartArgs, proxy_app: &str) -> Vec<String
         "--proxy_app".to_owned(),
         proxy_app.to_owned(),
     ];
-    for (flag, value) in [
-        ("--log_level", &args.log_level),
-        ("--rpc.laddr", &args.rpc_laddr),
-        ("--p2p.laddr", &args.p2p_laddr),
-    ] {
+    for (flag, value) in
+        [("--log_level", &args.log_level), ("--rpc.laddr", &args.rpc_laddr), ("--p2p.laddr", &args.p2p_laddr)]
+    {
         if let Some(value) = value {
             arguments.extend([flag.to_owned(), value.clone()]);
         }

@@ -1,8 +1,7 @@
 //! CometBFT as a child of the node.
 
 use std::{
-    env,
-    io,
+    env, io,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -45,9 +44,9 @@ pub(super) fn find(given: Option<&Path>, home: &Home) -> Result<PathBuf> {
     let found = folders.iter().find_map(|folder| is_file(&folder.join("cometbft")));
     match found {
         Some(path) => Ok(path),
-        None => bail!(
-            "no cometbft found: give --cometbft, set GANTRY_COMETBFT, or put v0.38.26 into ~/.gantry/bin or PATH"
-        ),
+        None => {
+            bail!("no cometbft found: give --cometbft, set GANTRY_COMETBFT, or put v0.38.26 into ~/.gantry/bin or PATH")
+        }
     }
 }
 

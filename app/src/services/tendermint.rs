@@ -228,11 +228,7 @@ fn abci_query(engine: &Engine, request: AbciQueryRequest) -> Result<AbciQueryRes
         key: answer.key.into(),
         value: answer.value.into(),
         proof_ops: answer.proof_ops.map(|ops| ProofOps {
-            ops: ops
-                .ops
-                .into_iter()
-                .map(|op| ProofOp { r#type: op.r#type, key: op.key, data: op.data })
-                .collect(),
+            ops: ops.ops.into_iter().map(|op| ProofOp { r#type: op.r#type, key: op.key, data: op.data }).collect(),
         }),
         height: answer.height,
         codespace: answer.codespace,

@@ -93,8 +93,7 @@ fn search(comet: &Comet, _: &QueryCtx<'_>, request: GetTxsEventRequest) -> Resul
     let found = comet.ask(|rpc| rpc.tx_search(query, false, page, per_page, order))?;
     let mut times = Times::new(comet);
     let total = u64::from(found.total_count);
-    let tx_responses =
-        found.txs.into_iter().map(|tx| tx_response(tx, &mut times)).collect::<Result<Vec<_>, _>>()?;
+    let tx_responses = found.txs.into_iter().map(|tx| tx_response(tx, &mut times)).collect::<Result<Vec<_>, _>>()?;
     let txs = tx_responses.iter().filter_map(|response| decode(response.tx.as_ref()?)).collect();
     #[expect(deprecated, reason = "`pagination` gave way to `total`")]
     Ok(GetTxsEventResponse { txs, tx_responses, pagination: None, total })
@@ -145,7 +144,9 @@ fn block_with_txs(
     let GetBlockWithTxsRequest { height, pagination } = request;
     let latest = ctx.block().height;
     let height = u64::try_from(height).ok().filter(|height| (1..=latest).contains(height)).ok_or_else(|| {
-        Status::invalid(format!("requested height {height} but height must not be less than 1 or greater than the current height {latest}"))
+        Status::invalid(format!(
+            "requested height {height} but height must not be less than 1 or greater than the current height {latest}"
+        ))
     })?;
     let (block_id, block) = comet.block(height)?;
     let all = block.data.as_ref().map(|data| data.txs.clone()).unwrap_or_default();

@@ -14,7 +14,24 @@ fn a_transfer_is_committed_found_and_served_by_every_front_end() {
     assert_eq!(tx["code"], 0, "{tx}");
     assert_eq!((node.balance(&bob), node.balance(&alice)), (1_000_001_234, 999_998_266));
     // Twice the same sequence, and more than there is.
-    let poor = node.command(&["tx", "bank", "send", "alice", &bob, "1ugantry", "--fees", "2000000000ugantry", "--gas", "200000", "-y", "--output", "json"]).output().unwrap();
+    let poor = node
+        .command(&[
+            "tx",
+            "bank",
+            "send",
+            "alice",
+            &bob,
+            "1ugantry",
+            "--fees",
+            "2000000000ugantry",
+            "--gas",
+            "200000",
+            "-y",
+            "--output",
+            "json",
+        ])
+        .output()
+        .unwrap();
     let refused: serde_json::Value = serde_json::from_slice(&poor.stdout).unwrap();
     assert_eq!((refused["codespace"].as_str(), refused["code"].as_u64()), (Some("sdk"), Some(5)), "{refused}");
 
@@ -53,7 +70,8 @@ mod grpc {
 
     async fn bank(channel: Channel, bob: &str) {
         let ask = |height: u64| {
-            let mut request = Request::new(QueryBalanceRequest { address: bob.to_owned(), denom: "ugantry".to_owned() });
+            let mut request =
+                Request::new(QueryBalanceRequest { address: bob.to_owned(), denom: "ugantry".to_owned() });
             request.metadata_mut().insert("x-cosmos-block-height", height.into());
             request
         };
@@ -109,7 +127,8 @@ mod grpc {
         assert!(!comet.get_syncing(GetSyncingRequest {}).await.unwrap().into_inner().syncing);
         let set = comet.get_latest_validator_set(GetLatestValidatorSetRequest { pagination: None }).await.unwrap();
         assert_eq!(set.into_inner().validators[0].address, proposer);
-        let raw = AbciQueryRequest { path: "/store/consensus/key".into(), data: b"Block".to_vec(), height: 2, prove: true };
+        let raw =
+            AbciQueryRequest { path: "/store/consensus/key".into(), data: b"Block".to_vec(), height: 2, prove: true };
         let proven = comet.abci_query(raw).await.unwrap().into_inner();
         assert_eq!((proven.code, proven.height, proven.proof_ops.unwrap().ops.len()), (0, 2, 2));
     }
@@ -190,4 +209,42 @@ fn the_last_height_of_the_configuration_ends_the_node_well() {
     // Without it the chain goes on.
     node.start(&[]);
     node.wait_for_height(5);
+}
+
+#[test]
+fn a_full_node_that_syncs_from_genesis_reaches_the_same_app_hash() {
+    let Some(comet) = cometbft("a_full_node_that_syncs_from_genesis_reaches_the_same_app_hash") else { return };
+    let mut first = Node::new(comet);
+    first.start(&[]);
+    first.wait_for_height(2);
+    let bob = first.address("bob");
+    let tx = first.send("alice", &bob, "77ugantry");
+    let behind = first.wait_for_height(8);
+
+    let mut second = first.follower();
+    second.start(&[]);
+    let height = second.wait_for_height(behind + 3);
+    assert_eq!(second.app_hash_in(height), first.app_hash_in(height));
+    assert_eq!(second.balance(&bob), 1_000_000_077);
+    let at: i64 = tx["height"].as_str().unwrap().parse().unwrap();
+    let results = |node: &Node| node.rpc(&format!("block_results?height={at}"))["result"]["txs_results"].clone();
+    assert_eq!(results(&second), results(&first));
+}
+
+#[test]
+fn an_external_cometbft_is_served_over_tcp() {
+    let Some(comet) = cometbft("an_external_cometbft_is_served_over_tcp") else { return };
+    let mut node = Node::new(comet);
+    node.start(&["--abci-only", "--address", "tcp://127.0.0.1:0"]);
+    let address = wait_for("the ABCI server", || {
+        let log = node.log();
+        let (_, rest) = log.split_once("tcp://127.0.0.1:")?;
+        Some(format!("tcp://127.0.0.1:{}", rest.chars().take_while(char::is_ascii_digit).collect::<String>()))
+    });
+    let mut external = node.cometbft_by_hand(&address);
+    node.wait_for_height(3);
+    external.kill().unwrap();
+    external.wait().unwrap();
+    node.signal(Signal::SIGTERM);
+    assert_eq!(node.ended().code(), Some(0), "{}", node.log());
 }

@@ -33,10 +33,8 @@ fn a_panic_in_a_handler_is_one_transactions_failure() {
     };
     let send = MsgSend { from_address: address.clone(), to_address: address.clone(), amount: coin("1") };
     let panic = MsgUpdateParams { authority: address.clone(), params: None };
-    let (taken, results) = chain.propose([
-        sign(TxBuilder::new().message(&send).message(&panic), 0),
-        sign(TxBuilder::new().message(&send), 1),
-    ]);
+    let (taken, results) = chain
+        .propose([sign(TxBuilder::new().message(&send).message(&panic), 0), sign(TxBuilder::new().message(&send), 1)]);
     assert_eq!((taken.len(), results.len()), (2, 2));
     assert_eq!((results[0].codespace.as_str(), results[0].code), ("sdk", 111_222));
     assert_eq!(results[0].log, "panic in transaction execution: panic", "nothing of a machine's own words");

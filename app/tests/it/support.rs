@@ -22,7 +22,8 @@ pub(crate) const CHAIN_ID: &str = "gantry-it-1";
 /// The CometBFT binary, or `None` after saying loudly that a test is skipped.
 pub(crate) fn cometbft(test: &str) -> Option<PathBuf> {
     let given = env::var_os("GANTRY_COMETBFT").map(PathBuf::from);
-    let in_path = env::var_os("PATH").and_then(|path| env::split_paths(&path).map(|p| p.join("cometbft")).find(|p| p.is_file()));
+    let in_path =
+        env::var_os("PATH").and_then(|path| env::split_paths(&path).map(|p| p.join("cometbft")).find(|p| p.is_file()));
     let found = given.or(in_path);
     if found.is_none() {
         assert!(env::var_os("GANTRY_REQUIRE_COMETBFT").is_none(), "{test}: no cometbft, and it is required");
@@ -64,7 +65,24 @@ impl Node {
             node.run(&["genesis", "add-genesis-account", name, "1000000000ugantry"]);
         }
         let path = node.home.path().join("config/config.toml");
-        let config = fs::read_to_string(&path).unwrap().replace("timeout_commit = \"1s\"", "timeout_commit = \"200ms\"");
+        let config =
+            fs::read_to_string(&path).unwrap().replace("timeout_commit = \"1s\"", "timeout_commit = \"200ms\"");
+        fs::write(path, config).unwrap();
+        node
+    }
+
+    /// A full node that follows this one: its genesis, no validator of it.
+    pub(crate) fn follower(&self) -> Self {
+        let [rpc, p2p, grpc] = free_ports();
+        let node =
+            Self { home: tempfile::tempdir().unwrap(), cometbft: self.cometbft.clone(), rpc, p2p, grpc, running: None };
+        node.run(&["init", "follower"]);
+        fs::copy(self.home.path().join("config/genesis.json"), node.home.path().join("config/genesis.json")).unwrap();
+        let id = self.run(&["comet", "show-node-id"]);
+        let path = node.home.path().join("config/config.toml");
+        let peer = format!("persistent_peers = \"{}@127.0.0.1:{}\"", id.trim(), self.p2p);
+        let config = fs::read_to_string(&path).unwrap().replace("persistent_peers = \"\"", &peer);
+        let config = config.replace("addr_book_strict = true", "addr_book_strict = false");
         fs::write(path, config).unwrap();
         node
     }
@@ -104,6 +122,15 @@ impl Node {
         command.arg("--cometbft").arg(&self.cometbft).args(more);
         command.stdout(Stdio::null()).stderr(log);
         self.running = Some(command.spawn().unwrap());
+    }
+
+    /// CometBFT as an operator runs it beside `--abci-only`.
+    pub(crate) fn cometbft_by_hand(&self, proxy_app: &str) -> Child {
+        let mut command = Command::new(&self.cometbft);
+        command.args(["start", "--home", self.home.path().to_str().unwrap(), "--proxy_app", proxy_app]);
+        command.args(["--rpc.laddr", &format!("tcp://127.0.0.1:{}", self.rpc)]);
+        command.args(["--p2p.laddr", &format!("tcp://127.0.0.1:{}", self.p2p)]);
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
 
     fn log_path(&self) -> PathBuf {
@@ -162,7 +189,8 @@ impl Node {
 
     /// Sends, waits until it is in a block, gives the transaction.
     pub(crate) fn send(&self, from: &str, to: &str, amount: &str) -> Value {
-        let sent = self.json(&["tx", "bank", "send", from, to, amount, "--fees", "500ugantry", "--gas", "200000", "-y"]);
+        let sent =
+            self.json(&["tx", "bank", "send", from, to, amount, "--fees", "500ugantry", "--gas", "200000", "-y"]);
         assert_eq!(sent["code"], 0, "{sent}");
         let hash = sent["txhash"].as_str().unwrap().to_owned();
         wait_for("the transaction", || {
