@@ -1,6 +1,8 @@
 //! Helpers of the tests that run real processes. Each test starts a network of its own, one test at a time, because two
 //! networks on two cores would time each other out.
 
+pub mod tx;
+
 use std::{path::Path, sync::LazyLock};
 
 use anyhow::{Context, Result, ensure};
@@ -74,7 +76,9 @@ pub fn tiles(count: usize, policy: &str) -> String {
          timeouts: {{ queue: 120s, staging: 60s, execution: 120s }}\n  retries: 1\njobs:\n"
     );
     for i in 0..count {
-        yaml += &format!("  - {{ name: tile-{i}, args: [tile, tile={i}, tiles={count}, width=320, height=200], outputs: [tile-{i}.gtile] }}\n");
+        yaml += &format!(
+            "  - {{ name: tile-{i}, args: [tile, tile={i}, tiles={count}, width=320, height=200], outputs: [tile-{i}.gtile] }}\n"
+        );
     }
     yaml += "  - name: merge\n    args: [merge]\n    outputs: [picture.png]\n    inputs:\n";
     for i in 0..count {

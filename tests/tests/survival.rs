@@ -15,7 +15,12 @@ use tendermint_rpc::Client;
 const LIMIT: Duration = Duration::from_secs(90);
 
 /// Waits for an assignment in a state, of one provider or of any.
-async fn assignment_in(chain: &Chain, id: u64, states: &[AssignmentState], provider: Option<u64>) -> Result<Assignment> {
+async fn assignment_in(
+    chain: &Chain,
+    id: u64,
+    states: &[AssignmentState],
+    provider: Option<u64>,
+) -> Result<Assignment> {
     until(&format!("an assignment in {states:?}"), LIMIT, async || {
         let (_, assignments) = graph(chain, id).await?;
         let fits = |a: &Assignment| states.contains(&a.state()) && provider.is_none_or(|p| p == a.provider_id);
