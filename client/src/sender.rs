@@ -134,11 +134,7 @@ impl Sender {
         };
         let timeout = self.chain.height().await?.saturating_add(TIMEOUT_BLOCKS);
         let mut tx = messages.iter().cloned().fold(TxBuilder::new(), TxBuilder::any).timeout_height(timeout);
-        let used = self
-            .chain
-            .simulate(tx.simulate(Some(self.signer.public_key()), known.sequence))
-            .await
-            .map_err(rejected_by_simulation)?;
+        let used = self.chain.simulate(tx.simulate(Some(self.signer.public_key()), known.sequence)).await?;
         let gas = used.saturating_mul(GAS_HEADROOM_PERCENT) / 100;
         let fee = Coin { denom: self.gas_price.denom.clone(), amount: self.gas_price.fee(gas).to_string() };
         tx = tx.gas_limit(gas).fee(vec![fee]);
@@ -207,14 +203,4 @@ fn committed(found: &tendermint_rpc::endpoint::tx::Response) -> Result<Committed
         gas_used: u64::try_from(result.gas_used).unwrap_or(0),
         responses: data.msg_responses,
     })
-}
-
-/// A simulation that fails says what the transaction would say; the sequence is the one case worth another try.
-fn rejected_by_simulation(error: ClientError) -> ClientError {
-    match error {
-        ClientError::Query(status) if status.message().contains("account sequence mismatch") => {
-            ClientError::Rejected { codespace: "sdk".into(), code: 32, log: status.message().to_owned(), hash: None }
-        }
-        other => other,
-    }
 }
