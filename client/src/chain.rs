@@ -193,12 +193,31 @@ impl Chain {
         Ok(AccountState { number: account.account_number, sequence: account.sequence })
     }
 
-    /// Gas that a transaction would use now.
+    /// Gas that a transaction would use now; what it would be rejected for, with the code.
     pub(crate) async fn simulate(&self, tx_bytes: Vec<u8>) -> Result<u64, ClientError> {
         #[expect(deprecated, reason = "the field exists in the message; it stays unset")]
-        let request = SimulateRequest { tx: None, tx_bytes };
-        let response = TxService::new(self.channel.clone()).simulate(request).await?.into_inner();
-        response.gas_info.map(|g| g.gas_used).ok_or_else(|| ClientError::Protocol("simulation without gas".into()))
+        let request = SimulateRequest { tx: None, tx_bytes: tx_bytes.clone() };
+        let gas = match TxService::new(self.channel.clone()).simulate(request).await {
+            Ok(response) => response.into_inner().gas_info,
+            Err(status) => return Err(self.code_of(status.into(), tx_bytes).await),
+        };
+        gas.map(|g| g.gas_used).ok_or_else(|| ClientError::Protocol("simulation without gas".into()))
+    }
+
+    /// A failed simulation's code and codespace, which gRPC does not carry: ABCI's simulation tells them.
+    async fn code_of(&self, error: ClientError, tx: Vec<u8>) -> ClientError {
+        if error.is_transient() {
+            return error;
+        }
+        match self.rpc.abci_query(Some("/app/simulate".into()), tx, None, false).await {
+            Ok(answer) if answer.code.is_err() => ClientError::Rejected {
+                codespace: answer.codespace,
+                code: answer.code.value(),
+                log: answer.log,
+                hash: None,
+            },
+            _ => error,
+        }
     }
 
     /// Hands a transaction to the mempool.

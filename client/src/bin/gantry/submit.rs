@@ -217,7 +217,7 @@ fn object(submitted: &Submitted) -> Value {
         "graph_id": submitted.graph_id.to_string(),
         "job_ids": submitted.job_ids.iter().map(u64::to_string).collect::<Vec<_>>(),
         "txhash": submitted.txhash,
-        "height": submitted.height,
+        "height": submitted.height.to_string(),
     })
 }
 
@@ -300,7 +300,7 @@ mod tests {
     #[test]
     fn the_answer_has_ids_as_strings() {
         let submitted = Submitted { graph_id: 1, job_ids: vec![1, 2], txhash: "AB".into(), height: 9 };
-        let expected = json!({ "graph_id": "1", "job_ids": ["1", "2"], "txhash": "AB", "height": 9 });
+        let expected = json!({ "graph_id": "1", "job_ids": ["1", "2"], "txhash": "AB", "height": "9" });
         assert_eq!(object(&submitted), expected);
         let names = ["tile-0".to_owned(), "merge".to_owned()];
         let expected =

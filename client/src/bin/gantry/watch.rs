@@ -1,9 +1,9 @@
 use std::{io::IsTerminal, process::ExitCode, time::Instant};
 
 use anyhow::Result;
+use console::{Term, truncate_str};
 use gantry_client::{Chain, Change, JobView, ReplicaView, Snapshot, Target, Watcher, to_json, word};
 use gantry_proto::gantry::job::v1::{AssignmentState, JobState, Reason};
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
 use crate::{context::Context, out};
@@ -41,25 +41,21 @@ pub(crate) async fn follow(context: &Context, chain: Chain, target: Target) -> R
         match watcher.next().await {
             Ok(snapshot) => {
                 if std::mem::take(&mut away) {
-                    view.note("the node is back");
+                    view.note("the node is back")?;
                 }
                 let (done, completed) = (snapshot.done(), snapshot.completed());
                 view.show(snapshot)?;
                 if done {
-                    view.close();
                     return Ok(ExitCode::from(u8::from(!completed)));
                 }
             }
             Err(error) if error.is_transient() => {
                 if !std::mem::replace(&mut away, true) {
-                    view.note(&format!("{error}; waiting for it"));
+                    view.note(&format!("{error}; waiting for it"))?;
                 }
                 tokio::time::sleep(std::time::Duration::from_millis(500)).await;
             }
-            Err(error) => {
-                view.close();
-                return Err(error.into());
-            }
+            Err(error) => return Err(error.into()),
         }
     }
 }
@@ -82,7 +78,7 @@ impl View {
     fn new(json: bool, title: String) -> Self {
         let kind = match (json, std::io::stdout().is_terminal()) {
             (true, _) => Kind::Json,
-            (false, true) => Kind::Screen(Screen::new()),
+            (false, true) => Kind::Screen(Screen { term: Term::stdout(), drawn: 0 }),
             (false, false) => Kind::Lines,
         };
         Self { title, start: Instant::now(), last: None, kind }
@@ -91,7 +87,7 @@ impl View {
     fn show(&mut self, snapshot: Snapshot) -> Result<()> {
         let changes = snapshot.changes_since(self.last.as_ref());
         match &mut self.kind {
-            Kind::Screen(screen) => screen.draw(&self.title, &snapshot),
+            Kind::Screen(screen) => screen.draw(&self.title, &snapshot)?,
             Kind::Lines => {
                 let seconds = self.start.elapsed().as_secs_f64();
                 if self.last.is_none() || (snapshot.done() && !changes.is_empty()) {
@@ -112,43 +108,60 @@ impl View {
     }
 
     /// Something beside the progress, on stderr.
-    fn note(&self, text: &str) {
-        match &self.kind {
-            // Below the bars stdout and stderr are the same terminal.
-            Kind::Screen(screen) => screen.bars.suspend(|| eprintln!("{text}")),
-            Kind::Lines | Kind::Json => eprintln!("{text}"),
+    fn note(&mut self, text: &str) -> Result<()> {
+        if let Kind::Screen(screen) = &mut self.kind {
+            screen.clear()?;
         }
-    }
-
-    /// Leaves the last picture on the screen.
-    fn close(&self) {
-        if let Kind::Screen(screen) = &self.kind {
-            screen.lines.iter().for_each(ProgressBar::abandon);
-        }
+        eprintln!("{text}");
+        Ok(())
     }
 }
 
-/// The terminal: a line for each job, redrawn in place.
+/// The terminal: a line for each job, redrawn in place with one write.
 struct Screen {
-    bars: MultiProgress,
-    lines: Vec<ProgressBar>,
+    term: Term,
+    /// Lines of the last picture, which end above the cursor.
+    drawn: usize,
 }
 
 impl Screen {
-    fn new() -> Self {
-        Self { bars: MultiProgress::with_draw_target(ProgressDrawTarget::stdout()), lines: Vec::new() }
+    fn draw(&mut self, title: &str, snapshot: &Snapshot) -> std::io::Result<()> {
+        let (rows, columns) = self.term.size();
+        let (rows, columns) = (usize::from(rows).saturating_sub(1), usize::from(columns).saturating_sub(1));
+        let mut snapshot = snapshot.clone();
+        if snapshot.jobs.len() >= rows {
+            // Those at work stay in sight.
+            snapshot.jobs.sort_by_key(|job| urgency(job.state));
+        }
+        let lines = fit(&picture(title, &snapshot, paint), rows, columns);
+        let frame: String = lines.iter().map(|line| format!("\r\x1b[2K{line}\n")).collect();
+        let up = self.up();
+        self.drawn = lines.len();
+        // What is left of a longer picture goes.
+        out::bytes(format!("{up}{frame}\x1b[J").as_bytes())
     }
 
-    fn draw(&mut self, title: &str, snapshot: &Snapshot) {
-        let texts = picture(title, snapshot, paint);
-        while self.lines.len() < texts.len() {
-            let style = ProgressStyle::with_template("{wide_msg}").expect("the template is part of the program");
-            self.lines.push(self.bars.add(ProgressBar::new(1).with_style(style)));
-        }
-        for (line, text) in self.lines.iter().zip(texts) {
-            line.set_message(text);
-        }
+    /// Takes the picture away; the next one is drawn where the cursor is then.
+    fn clear(&mut self) -> std::io::Result<()> {
+        let up = self.up();
+        self.drawn = 0;
+        out::bytes(format!("{up}\r\x1b[J").as_bytes())
     }
+
+    /// To the first line of the picture.
+    fn up(&self) -> String {
+        if self.drawn == 0 { String::new() } else { format!("\x1b[{}A", self.drawn) }
+    }
+}
+
+/// As much of a picture as fits: the first line, then the others until the rows are used up, each cut to the width.
+fn fit(lines: &[String], rows: usize, columns: usize) -> Vec<String> {
+    let mut fitting: Vec<String> = lines.iter().map(|line| truncate_str(line, columns, "…").into_owned()).collect();
+    if fitting.len() > rows {
+        fitting.truncate(rows.saturating_sub(1));
+        fitting.push(format!("… and {} more", lines.len() - fitting.len()));
+    }
+    fitting
 }
 
 /// How a word stands out.
@@ -215,7 +228,7 @@ fn detail(job: &JobView, paint: impl Fn(&str, Tone) -> String) -> String {
         return paint(&reason(end.reason()), Tone::Bad);
     }
     match job.state {
-        JobState::Pending => return format!("waits for {} jobs", job.waits_for),
+        JobState::Pending => return waits(job),
         JobState::Queued if job.replicas.iter().all(|r| r.attempt != job.attempt) => {
             return "waits for workers".to_owned();
         }
@@ -225,6 +238,10 @@ fn detail(job: &JobView, paint: impl Fn(&str, Tone) -> String) -> String {
     let workers = current.map(|r| format!("{} {}", out::plain(&r.worker), paint(&replica(r), replica_tone(r.state))));
     let attempt = if job.attempt > 1 { format!("attempt {}: ", job.attempt) } else { String::new() };
     format!("{attempt}{}", workers.collect::<Vec<_>>().join(", "))
+}
+
+fn waits(job: &JobView) -> String {
+    format!("waits for {} job{}", job.waits_for, if job.waits_for == 1 { "" } else { "s" })
 }
 
 /// A worker's state, and why if it is a bad one.
@@ -239,6 +256,16 @@ fn tone(state: JobState) -> Tone {
         JobState::Failed | JobState::Cancelled | JobState::Expired => Tone::Bad,
         JobState::Active | JobState::Verifying => Tone::Busy,
         JobState::Pending | JobState::Queued | JobState::Unspecified => Tone::Quiet,
+    }
+}
+
+/// Place in a picture that is cut.
+fn urgency(state: JobState) -> u8 {
+    match state {
+        JobState::Active | JobState::Verifying => 0,
+        JobState::Queued => 1,
+        JobState::Pending | JobState::Unspecified => 2,
+        JobState::Completed | JobState::Failed | JobState::Cancelled | JobState::Expired => 3,
     }
 }
 
@@ -274,7 +301,7 @@ fn line(change: &Change) -> String {
             if let Some(end) = &job.end {
                 text.push_str(&format!(": {}", reason(end.reason())));
             } else if from.is_none() && job.state == JobState::Pending {
-                text.push_str(&format!(": waits for {} jobs", job.waits_for));
+                text.push_str(&format!(": {}", waits(job)));
             }
             if job.paid > 0 {
                 text.push_str(&format!(", {}{} paid", job.paid, job.max_total.denom));
@@ -383,13 +410,15 @@ merge    pending       12.3 s         0  waits for 2 jobs";
         assert_eq!(plain.join("\n"), expected);
         // Colours change nothing but colours.
         let painted = picture("graph 1", &snapshot(), paint).join("\n");
-        let mut stripped = String::new();
-        let mut rest = painted.as_str();
-        while let Some((before, after)) = rest.split_once('\x1b') {
-            stripped.push_str(before);
-            rest = after.split_once('m').unwrap().1;
-        }
-        assert_eq!(stripped + rest, expected);
+        assert_eq!(console::strip_ansi_codes(&painted), expected);
+    }
+
+    #[test]
+    fn a_picture_too_large_for_the_terminal_is_cut() {
+        let lines: Vec<String> = (0..5).map(|n| paint(&format!("line {n}"), Tone::Good)).collect();
+        assert_eq!(fit(&lines, 5, 10), lines);
+        let cut: Vec<_> = fit(&lines, 3, 4).iter().map(|line| console::strip_ansi_codes(line).into_owned()).collect();
+        assert_eq!(cut, ["lin…", "lin…", "… and 3 more"]);
     }
 
     #[test]
