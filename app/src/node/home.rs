@@ -151,6 +151,7 @@ impl Home {
     ///
     /// # Errors
     /// When it is still held after `patience`.
+    #[expect(clippy::disallowed_methods, reason = "a lock that another process frees can only be tried again")]
     pub fn lock(&self, patience: Duration) -> Result<HomeLock> {
         let path = self.data_dir().join("gantryd.lock");
         let file = File::create(&path).with_context(|| format!("creating {}", path.display()))?;

@@ -30,6 +30,7 @@ pub(super) fn local_url(laddr: &str) -> Result<String> {
 ///
 /// # Errors
 /// When one is still taken after `patience`.
+#[expect(clippy::disallowed_methods, reason = "a port that another process frees can only be tried again")]
 pub(super) fn wait_until_free(ports: &[(&str, SocketAddr)], patience: Duration) -> Result<()> {
     let deadline = Instant::now() + patience;
     for (what, address) in ports {

@@ -33,6 +33,7 @@ pub(crate) fn cometbft(test: &str) -> Option<PathBuf> {
 }
 
 /// Waits for a condition.
+#[expect(clippy::disallowed_methods, reason = "other processes can only be asked again")]
 pub(crate) fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {

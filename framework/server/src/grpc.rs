@@ -179,6 +179,7 @@ impl UnaryService<Bytes> for Method {
 }
 
 /// The height of the metadata; 0, or none, is the latest.
+#[expect(clippy::result_large_err, reason = "tonic gives errors this size")]
 fn requested_height<T>(request: &Request<T>) -> Result<u64, tonic::Status> {
     let Some(value) = request.metadata().get(HEIGHT_HEADER) else { return Ok(0) };
     value.to_str().ok().and_then(|text| text.parse().ok()).ok_or_else(|| {

@@ -1,6 +1,11 @@
 //! The gRPC server over a router of two routes, asked by a raw client.
+#![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
 
-use std::{net::SocketAddr, sync::Arc, thread::ThreadId, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, mpsc},
+    thread::ThreadId,
+};
 
 use bytes::Bytes;
 use gantry_core::{Code, Status};
@@ -23,7 +28,11 @@ const NODE_INFO: &str = "/cosmos.base.tendermint.v1beta1.Service/GetNodeInfo";
 
 /// Echoes what was asked, at height 7.
 #[derive(Default)]
-struct Echo(Mutex<Vec<ThreadId>>);
+struct Echo {
+    threads: Mutex<Vec<ThreadId>>,
+    /// What a slow query waits for.
+    gate: Mutex<Option<mpsc::Receiver<()>>>,
+}
 
 impl Queries for Echo {
     fn knows(&self, path: &str) -> bool {
@@ -35,12 +44,12 @@ impl Queries for Echo {
     }
 
     fn query(&self, path: &str, height: u64, request: &[u8]) -> Result<Answer, Status> {
-        self.0.lock().push(std::thread::current().id());
+        self.threads.lock().push(std::thread::current().id());
         match request {
             b"absent" => Err(Status::not_found("account x not found")),
             b"panic" => panic!("asked to panic"),
             b"slow" => {
-                std::thread::sleep(Duration::from_millis(300));
+                self.gate.lock().take().unwrap().recv().unwrap();
                 Ok(Answer { height: 7, bytes: b"slow".to_vec() })
             }
             _ => Ok(Answer { height: 7, bytes: [path.as_bytes(), height.to_string().as_bytes(), request].concat() }),
@@ -92,7 +101,7 @@ async fn bytes_and_heights_pass_through() {
     assert_eq!(answer.into_inner(), format!("{BALANCE}0abc"));
     let answer = call(&channel, NODE_INFO, Some("5"), b"").await.unwrap();
     assert_eq!(answer.into_inner(), format!("{NODE_INFO}5"));
-    assert!(!running.echo.0.lock().contains(&std::thread::current().id()), "not on the runtime's thread");
+    assert!(!running.echo.threads.lock().contains(&std::thread::current().id()), "not on the runtime's thread");
 }
 
 #[tokio::test]
@@ -130,12 +139,15 @@ async fn an_oversized_request_is_refused() {
 #[tokio::test]
 async fn stopping_answers_what_is_open() {
     let (running, channel) = start().await;
+    let (open, gate) = mpsc::channel();
+    *running.echo.gate.lock() = Some(gate);
     let slow = tokio::spawn(async move { call(&channel, BALANCE, None, b"slow").await });
     // The call has arrived once the router has seen it.
-    while running.echo.0.lock().is_empty() {
+    while running.echo.threads.lock().is_empty() {
         tokio::task::yield_now().await;
     }
     running.stop.send(()).unwrap();
+    open.send(()).unwrap();
     assert_eq!(slow.await.unwrap().unwrap().into_inner(), "slow");
     running.served.await.unwrap();
     assert!(Endpoint::from_shared(format!("http://{}", running.address)).unwrap().connect().await.is_err());

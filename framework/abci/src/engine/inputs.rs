@@ -79,7 +79,8 @@ mod tests {
 
     #[test]
     fn every_input_changes_the_key() {
-        let changes: Vec<(&str, fn(&mut BlockInputs))> = vec![
+        type Change = fn(&mut BlockInputs);
+        let changes: Vec<(&str, Change)> = vec![
             ("chain id", |i| i.block.chain_id.push('x')),
             ("height", |i| i.block.height += 1),
             ("seconds", |i| i.block.time.seconds += 1),

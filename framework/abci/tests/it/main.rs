@@ -1,4 +1,5 @@
 //! The engine, the socket server and their crashes, over real auth and bank.
+#![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
 
 mod blocks;
 mod crash;
