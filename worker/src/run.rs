@@ -1,0 +1,288 @@
+//! From a program and its inputs to a result that can be committed.
+
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    path::Path,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
+
+use gantry_content::{
+    BlockStore, Cid, ContentError, DagLimits, Profile, TreeLimits, cid_of_path, cid_of_reader, import_path,
+};
+use gantry_proto::gantry::job::v1::{JobSpec, Reason};
+use prost::Message;
+use rand::RngCore;
+use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Key,
+    executor::{Executor, ExitKind, Limits, NoResult, Outcome, RunSpec, Seed, wasm_class},
+    gate::Gate,
+    journal::{Execution, Failure},
+    logs::{LogFile, Logs},
+    result::{Binding, hash_output, manifest, seal},
+    stage::{WorkDir, failure, relative},
+};
+
+/// Exit code of a program that ended with 0 and left out a declared output: `EX_CANTCREAT` of sysexits. The same for all
+/// replicas, since their outputs are.
+pub const MISSING_OUTPUT: u32 = 73;
+/// Folders inside one another below `/out`: one more than a program can make.
+const OUTPUT_DEPTH: u32 = 66;
+
+/// The tag that holds an assignment's output.
+pub(crate) fn tag(key: Key) -> String {
+    format!("result/{}", key.slug())
+}
+
+/// What a run needs.
+pub(crate) struct Run {
+    pub(crate) key: Key,
+    pub(crate) renter: String,
+    pub(crate) spec: JobSpec,
+    pub(crate) wall: Duration,
+    pub(crate) provider: u64,
+    pub(crate) dir: WorkDir,
+    pub(crate) store: BlockStore,
+    pub(crate) logs: Logs,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) executor: Arc<dyn Executor>,
+    pub(crate) cancel: CancellationToken,
+    /// Whether the next good result is to be falsified, and whether it is the last such. Only builds for the demo
+    /// act on it.
+    pub(crate) cheat: Arc<Cheat>,
+}
+
+/// Whether results are falsified on purpose.
+#[derive(Debug, Default)]
+pub(crate) struct Cheat {
+    pub(crate) armed: AtomicBool,
+    pub(crate) always: bool,
+}
+
+/// Why a run gave no result.
+pub(crate) enum Unfinished {
+    /// It was cancelled: nothing is to be said about it.
+    Cancelled,
+    /// There is none, for this reason.
+    Failed(Failure),
+}
+
+impl From<Failure> for Unfinished {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+/// What a finished run comes to.
+pub(crate) struct Finished {
+    pub(crate) execution: Execution,
+    pub(crate) cheated: bool,
+}
+
+fn host(error: impl std::fmt::Display) -> Failure {
+    failure(Reason::NoResult, format!("this machine failed: {error}"))
+}
+
+impl Run {
+    /// Runs the program; imports, pins and withholds its output; seals the result.
+    pub(crate) async fn run(self) -> Result<Finished, Unfinished> {
+        let log = self.logs.start(self.key).map_err(host)?;
+        let limits = self.spec.limits.unwrap_or_default();
+        let spec = RunSpec {
+            program: self.dir.program(),
+            args: self.spec.args.clone(),
+            env: self.spec.env.iter().map(|v| (v.name.clone(), v.value.clone())).collect(),
+            input_dir: self.dir.input(),
+            output_dir: self.dir.output(),
+            limits: Limits {
+                memory_bytes: limits.memory_bytes,
+                fuel: limits.fuel,
+                wall: self.wall,
+                output_bytes: limits.output_bytes,
+                output_files: limits.output_files,
+                log_bytes: limits.log_bytes,
+            },
+            seed: Seed { job: self.key.job, attempt: self.key.attempt },
+        };
+        empty(&self.dir.output()).map_err(host)?;
+        let outcome = match self.executor.run(spec, Arc::clone(&log) as _, self.cancel.clone()).await {
+            Ok(outcome) => outcome,
+            Err(NoResult::Cancelled) => return Err(Unfinished::Cancelled),
+            Err(error @ (NoResult::InvalidModule(_) | NoResult::InvalidSpec(_))) => {
+                return Err(failure(Reason::InvalidModule, error).into());
+            }
+            Err(error) => return Err(failure(Reason::NoResult, error).into()),
+        };
+        Ok(spawn_blocking(move || self.finish(outcome, &log)).await.map_err(host)??)
+    }
+
+    fn finish(self, outcome: Outcome, log: &LogFile) -> Result<Finished, Failure> {
+        let folder = self.dir.output();
+        let mut exit = outcome.exit;
+        if exit == ExitKind::Exit(0)
+            && let Some(missing) = self.spec.outputs.iter().find(|path| !exists(&folder, path))
+        {
+            log.note(&format!("the program ended with 0 and without its output {missing}: counts as {MISSING_OUTPUT}"));
+            exit = ExitKind::Exit(MISSING_OUTPUT);
+        }
+        let cheated = exit == ExitKind::Exit(0) && self.falsify(&folder)?;
+
+        let binding = Binding {
+            chain_id: self.gate.chain_id(),
+            job: self.key.job,
+            attempt: self.key.attempt,
+            provider: self.provider,
+        };
+        let hashes = hash_output(&folder, binding).map_err(host)?;
+        // Withheld before it is there to be asked for.
+        let public = public_blocks(&self.store, |key| key == self.key || self.gate.withholds(key)).map_err(host)?;
+        let secret = |cids: Vec<Cid>| cids.into_iter().filter(|cid| !public.contains(cid)).collect::<Vec<_>>();
+        self.gate.withhold(self.key, &self.renter, secret(block_cids(&folder).map_err(host)?));
+        let limits = self.spec.limits.unwrap_or_default();
+        let tree = TreeLimits {
+            max_bytes: u64::MAX,
+            max_entries: u64::from(limits.output_files).saturating_add(1),
+            max_depth: OUTPUT_DEPTH,
+        };
+        let imported = import_path(&self.store, &folder, &tree).map_err(host)?;
+        self.gate.withhold(self.key, &self.renter, secret(dag_cids(&self.store, &imported.root).map_err(host)?));
+        self.store.pin(&imported.root, &tag(self.key)).map_err(host)?;
+
+        let class = wasm_class();
+        let environment = vec![("class", class.as_str()), ("worker", env!("CARGO_PKG_VERSION"))];
+        let mut manifest = manifest(&outcome, self.logs.root(self.key).map_err(host)?, environment);
+        manifest.output_bytes = hashes.bytes;
+        manifest.log_bytes = self.logs.extent(self.key).borrow().len;
+        let mut nonce = [0; 32];
+        rand::rng().fill_bytes(&mut nonce);
+        let output_cid = imported.root.to_string();
+        let sealed = seal(binding, exit, &output_cid, &hashes, &manifest, nonce);
+        let execution = Execution {
+            exit: describe(exit),
+            output_cid,
+            commitment: hex::encode(sealed.commitment),
+            reveal: hex::encode(sealed.reveal.encode_to_vec()),
+            fuel: outcome.usage.fuel,
+            wall_ms: manifest.wall_ms,
+        };
+        Ok(Finished { execution, cheated })
+    }
+
+    #[cfg(feature = "demo")]
+    fn falsify(&self, folder: &Path) -> Result<bool, Failure> {
+        use std::sync::atomic::Ordering;
+        let armed = if self.cheat.always {
+            self.cheat.armed.load(Ordering::SeqCst)
+        } else {
+            self.cheat.armed.swap(false, Ordering::SeqCst)
+        };
+        if armed {
+            crate::cheat::falsify(folder).map_err(host)?;
+        }
+        Ok(armed)
+    }
+
+    #[cfg(not(feature = "demo"))]
+    fn falsify(&self, _: &Path) -> Result<bool, Failure> {
+        // Read so that both builds have the same fields.
+        debug_assert!(!self.cheat.always && !self.cheat.armed.load(std::sync::atomic::Ordering::Relaxed));
+        Ok(false)
+    }
+}
+
+fn describe(exit: ExitKind) -> String {
+    match exit {
+        ExitKind::Exit(code) => format!("exit {code}"),
+        ExitKind::Trap(kind) => format!("trap {kind:?}"),
+        ExitKind::OutOfFuel => "out of fuel".to_owned(),
+    }
+}
+
+fn exists(folder: &Path, path: &str) -> bool {
+    relative(path).is_some_and(|path| fs::symlink_metadata(folder.join(path)).is_ok())
+}
+
+/// Makes a folder anew.
+fn empty(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    fs::create_dir_all(folder)
+}
+
+/// The blocks of a DAG that is in the store.
+pub(crate) fn dag_cids(store: &BlockStore, root: &Cid) -> Result<Vec<Cid>, ContentError> {
+    let mut cids = Vec::new();
+    store.walk(root, &DagLimits::NONE, |cid, _| cids.push(cid))?;
+    Ok(cids)
+}
+
+/// The blocks that a folder will have, but for inner nodes of files beyond a gigabyte: they name only leaves that are
+/// in here.
+fn block_cids(folder: &Path) -> Result<Vec<Cid>, ContentError> {
+    let limits = TreeLimits { max_bytes: u64::MAX, max_entries: u64::MAX, max_depth: OUTPUT_DEPTH };
+    let io = |source| ContentError::Io { path: folder.to_owned(), source };
+    let (mut cids, mut todo) = (Vec::new(), vec![folder.to_owned()]);
+    while let Some(path) = todo.pop() {
+        cids.push(cid_of_path(&path, &limits)?);
+        if path.is_dir() {
+            for entry in fs::read_dir(&path).map_err(io)? {
+                todo.push(entry.map_err(io)?.path());
+            }
+            continue;
+        }
+        let mut file = fs::File::open(&path).map_err(io)?;
+        let chunk = Profile::PINNED.chunk_bytes as u64;
+        let chunks = file.metadata().map_err(io)?.len().div_ceil(chunk);
+        for _ in 0..chunks {
+            cids.push(cid_of_reader(io::Read::take(&mut file, chunk), Profile::PINNED)?);
+        }
+    }
+    Ok(cids)
+}
+
+/// Blocks that anyone may have whatever outputs they are in: inputs, modules, uploads, outputs of jobs that have ended.
+/// Withholding them would keep other replicas from their inputs. `is_secret` tells which outputs are not among them.
+pub(crate) fn public_blocks(
+    store: &BlockStore,
+    is_secret: impl Fn(Key) -> bool,
+) -> Result<BTreeSet<Cid>, ContentError> {
+    let mut public = BTreeSet::new();
+    for (root, tag) in store.pins()? {
+        if !tagged(&tag).is_some_and(&is_secret) {
+            public.extend(dag_cids(store, &root)?);
+        }
+    }
+    Ok(public)
+}
+
+/// Whose output has this tag.
+pub(crate) fn tagged(tag: &str) -> Option<Key> {
+    Key::from_slug(tag.strip_prefix("result/")?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_blocks_of_an_output_are_known_before_it_is_stored() {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("out");
+        fs::create_dir_all(out.join("a/b")).unwrap();
+        fs::write(out.join("a/b/large"), vec![7; (2 << 20) + 5]).unwrap();
+        fs::write(out.join("a/small"), "x").unwrap();
+        fs::write(out.join("empty"), "").unwrap();
+        let store = BlockStore::open(dir.path().join("store"), None).unwrap();
+        let before: BTreeSet<Cid> = block_cids(&out).unwrap().into_iter().collect();
+        let imported = import_path(&store, &out, &TreeLimits::default()).unwrap();
+        let after = dag_cids(&store, &imported.root).unwrap();
+        assert!(after.iter().all(|cid| before.contains(cid)));
+        assert!(before.contains(&imported.root));
+    }
+}
