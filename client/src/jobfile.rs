@@ -199,7 +199,13 @@ impl JobFile {
     pub fn from_value(value: &Value, base: &Path) -> Result<Self, JobFileError> {
         let schema: Value = serde_json::from_str(SCHEMA).expect("the schema is part of the program");
         let validator = jsonschema::validator_for(&schema).expect("the schema is part of the program");
-        let errors: Vec<String> = validator.iter_errors(value).map(|e| format!("  {}: {e}", e.instance_path)).collect();
+        let errors: Vec<String> = validator
+            .iter_errors(value)
+            .map(|e| {
+                let place = e.instance_path.to_string();
+                format!("  {place}: {}", hint(&place).map_or_else(|| e.to_string(), str::to_owned))
+            })
+            .collect();
         if !errors.is_empty() {
             return Err(JobFileError::Schema(errors));
         }
@@ -330,6 +336,16 @@ impl Job {
     }
 }
 
+/// What a place takes that the schema gives alternatives for: "none of them fits" helps nobody.
+fn hint(place: &str) -> Option<&'static str> {
+    let (parent, last) = place.rsplit_once('/')?;
+    match (parent.rsplit_once('/').map_or(parent, |(_, name)| name), last) {
+        (_, "policy") => Some("give attested, quorum:K/N, or { quorum: { k: K, n: N } }"),
+        ("inputs", _) => Some("give a path, and one of file, cid and from"),
+        _ => None,
+    }
+}
+
 fn upload(uploads: &mut Vec<Upload>, path: PathBuf, slot: Slot) {
     match uploads.iter_mut().find(|u| u.path == path) {
         Some(known) => known.slots.push(slot),
@@ -343,23 +359,25 @@ fn plain(value: &Value) -> String {
 }
 
 fn policy(policy: Option<Policy>) -> Result<VerificationPolicy, String> {
-    let kind = match policy.ok_or("give a policy: attested, or {quorum: {k, n}}")? {
-        Policy::Named(name) if name == "attested" => Kind::Attested(Attested {}),
-        Policy::Named(name) => return Err(format!("no such policy: {name}")),
-        Policy::Quorum { quorum } => Kind::Quorum(Quorum { k: quorum.k, n: quorum.n }),
-    };
-    Ok(VerificationPolicy { kind: Some(kind) })
+    match policy.ok_or("give a policy: attested, or quorum:K/N")? {
+        Policy::Named(text) => policy_from_text(&text),
+        Policy::Quorum { quorum } => Ok(of_kind(Kind::Quorum(Quorum { k: quorum.k, n: quorum.n }))),
+    }
 }
 
-/// Parses `attested` or `quorum:K/N`, as the command line takes it.
-pub fn policy_from_text(text: &str) -> Result<Value, String> {
+fn of_kind(kind: Kind) -> VerificationPolicy {
+    VerificationPolicy { kind: Some(kind) }
+}
+
+/// Reads `attested` or `quorum:K/N`.
+pub fn policy_from_text(text: &str) -> Result<VerificationPolicy, String> {
     if text == "attested" {
-        return Ok(text.into());
+        return Ok(of_kind(Kind::Attested(Attested {})));
     }
     let sizes = text.strip_prefix("quorum:").and_then(|t| t.split_once('/'));
-    let numbers = sizes.and_then(|(k, n)| Some((k.parse::<u32>().ok()?, n.parse::<u32>().ok()?)));
-    let (k, n) = numbers.ok_or_else(|| format!("{text}: give attested or quorum:K/N, for instance quorum:2/3"))?;
-    Ok(serde_json::json!({ "quorum": { "k": k, "n": n } }))
+    let quorum = sizes.and_then(|(k, n)| Some(Quorum { k: k.parse().ok()?, n: n.parse().ok()? }));
+    let quorum = quorum.ok_or_else(|| format!("{text}: give attested or quorum:K/N, for instance quorum:2/3"))?;
+    Ok(of_kind(Kind::Quorum(quorum)))
 }
 
 /// Reads `12ugantry`.
@@ -446,6 +464,7 @@ mod tests {
         let mut value = minimal();
         value["jobs"][0]["policy"] = json!({ "quorum": { "k": 2, "n": 3 } });
         value["jobs"][0]["limits"] = json!({ "memory": "64MiB" });
+        value["jobs"].as_array_mut().unwrap().push(json!({ "name": "three", "policy": "quorum:3/4" }));
         value["jobs"][0]["timeouts"] = json!({ "queue": "2m" });
         value["jobs"]
             .as_array_mut()
@@ -455,27 +474,29 @@ mod tests {
         assert_eq!(file.jobs[0].policy.as_ref().unwrap().kind, Some(Kind::Quorum(Quorum { k: 2, n: 3 })));
         assert_eq!(file.jobs[0].limits.as_ref().unwrap().memory_bytes, 64 << 20);
         assert_eq!(file.jobs[0].timeouts.as_ref().unwrap().queue_seconds, 120);
-        assert_eq!(file.jobs[1].policy.as_ref().unwrap().kind, Some(Kind::Attested(Attested {})));
+        assert_eq!(file.jobs[1].policy.as_ref().unwrap().kind, Some(Kind::Quorum(Quorum { k: 3, n: 4 })));
+        assert_eq!(file.jobs[2].policy.as_ref().unwrap().kind, Some(Kind::Attested(Attested {})));
         let output = OutputRef { job: "one".into(), path: "y/z".into() };
-        assert_eq!(file.jobs[1].inputs[0].source, Some(Source::Output(output)));
-        // One module for both jobs is uploaded once.
+        assert_eq!(file.jobs[2].inputs[0].source, Some(Source::Output(output)));
+        // One module for all jobs is uploaded once.
         assert_eq!(file.uploads.len(), 1);
-        assert_eq!(file.uploads[0].slots, [Slot::Module { job: 0 }, Slot::Module { job: 1 }]);
+        assert_eq!(file.uploads[0].slots, [0, 1, 2].map(|job| Slot::Module { job }));
         assert_eq!(file.uploads[0].path, Path::new("base/a.wasm"));
     }
 
     #[test]
     fn mistakes_are_named_where_they_are() {
         type Break = fn(&mut Value);
-        let breaks: [(&str, Break, &str); 7] = [
+        let breaks: [(&str, Break, &str); 8] = [
             ("unknown field", |v| v["jobs"][0]["memroy"] = json!(1), "memroy"),
             ("no jobs", |v| v["jobs"] = json!([]), "/jobs"),
             ("bad coin", |v| v["defaults"]["price"]["max_total"] = json!("ugantry"), "/defaults/price/max_total"),
             (
                 "two sources",
                 |v| v["jobs"][0]["inputs"] = json!([{ "path": "a", "cid": "b", "file": "c" }]),
-                "/jobs/0/inputs/0",
+                "/jobs/0/inputs/0: give a path, and one of",
             ),
+            ("bad policy", |v| v["jobs"][0]["policy"] = json!("quorum:2"), "/jobs/0/policy: give attested, quorum:K/N"),
             ("no program", |v| v["defaults"]["wasm"] = Value::Null, "wasm"),
             ("unknown attribute", |v| v["jobs"][0]["resources"] = json!({ "require": ["beauty >= 3"] }), "beauty"),
             ("not a predicate", |v| v["jobs"][0]["resources"] = json!({ "require": ["cpu_cores"] }), "cpu_cores"),

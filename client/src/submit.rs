@@ -242,8 +242,12 @@ pub fn homes_for(renter: &str, providers: &Providers) -> Homes {
 
 #[cfg(test)]
 mod tests {
+    use gantry_content::{Access, BlocksService, Caller, DagLimits, ServiceLimits, UploadGrant};
     use gantry_proto::gantry::job::v1::input;
     use serde_json::json;
+    use tokio::net::TcpListener;
+    use tokio_stream::wrappers::TcpListenerStream;
+    use tonic::transport::Server;
 
     use super::*;
 
@@ -301,6 +305,42 @@ mod tests {
         std::fs::remove_file(dir.path().join("a.wasm")).unwrap();
         let error = Submission::import(file).unwrap_err().to_string();
         assert!(error.contains("a.wasm") && error.contains("No such file"), "{error}");
+    }
+
+    /// Takes every upload.
+    struct Open;
+
+    impl Access for Open {
+        fn may_read(&self, _: &Caller<'_>, _: &Cid) -> bool {
+            true
+        }
+
+        fn may_upload(&self, _: &Caller<'_>, _: &Cid) -> Result<UploadGrant, String> {
+            Ok(UploadGrant { tag: "upload".into(), limits: DagLimits::default() })
+        }
+    }
+
+    #[tokio::test]
+    async fn homes_that_take_the_files_are_named_and_those_that_do_not_are_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = BlockStore::open(dir.path(), None).unwrap();
+        let service = BlocksService::new(store.clone(), Open, ServiceLimits::default()).into_server();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let home = format!("http://{}", listener.local_addr().unwrap());
+        let server = Server::builder().add_service(service);
+        tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+
+        let nobody = "http://127.0.0.1:1".to_owned();
+        for homes in [Homes::Each(vec![nobody.clone(), home.clone()]), Homes::FirstOf(vec![home.clone(), nobody])] {
+            let (_dir, file) = folder();
+            let mut submission = Submission::import(file).unwrap();
+            let (took, failed) = submission.upload(&homes, |_, _| ()).await.unwrap();
+            assert_eq!(took, [home.clone()]);
+            assert_eq!(failed.len(), usize::from(matches!(homes, Homes::Each(_))));
+            assert_eq!(submission.jobs()[0].sources, [home.clone()]);
+            let pins: Vec<_> = store.pins().unwrap().into_iter().map(|(root, _)| root).collect();
+            assert!(submission.uploads().all(|(cid, _)| pins.contains(&cid)), "{pins:?}");
+        }
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@ pub(crate) fn of(error: &anyhow::Error) -> Option<&'static str> {
             .or_else(|| cause.downcast_ref().and_then(logs))
             .or_else(|| cause.downcast_ref().and_then(result))
             .or_else(|| cause.downcast_ref().and_then(submit))
-            .or_else(|| cause.downcast_ref::<JobFileError>().map(|_| "docs/job-files.md describes job files."))
+            .or_else(|| cause.downcast_ref().and_then(job_file))
     })
 }
 
@@ -49,6 +49,13 @@ fn keyring(error: &KeyringError) -> Option<&'static str> {
         }
         KeyringError::AlreadyExists(_) => Some("Choose another name, or `gantry keys delete` the old key."),
         _ => None,
+    }
+}
+
+fn job_file(error: &JobFileError) -> Option<&'static str> {
+    match error {
+        JobFileError::Read { .. } => None,
+        JobFileError::Schema(_) | JobFileError::Job { .. } => Some("docs/job-files.md describes job files."),
     }
 }
 

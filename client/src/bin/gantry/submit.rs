@@ -4,7 +4,7 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::{Context as _, Error, Result};
+use anyhow::{Context as _, Result};
 use gantry_client::{
     Chain, ClientError, Homes, JobFile, Providers, Submission, Submitted, Target, homes_for, policy_from_text, to_json,
 };
@@ -64,7 +64,7 @@ struct JobArgs {
     #[arg(long, value_name = "PATH", requires = "wasm")]
     out: Vec<String>,
     /// How results are verified: attested, or quorum:K/N.
-    #[arg(long, requires = "wasm")]
+    #[arg(long, requires = "wasm", value_parser = policy)]
     policy: Option<String>,
     /// Highest price of a replica for a second, for instance 10ugantry.
     #[arg(long, value_name = "COIN", requires = "wasm")]
@@ -100,6 +100,10 @@ fn pair(text: &str) -> Result<(String, String), String> {
     Ok((left.to_owned(), right.to_owned()))
 }
 
+fn policy(text: &str) -> Result<String, String> {
+    policy_from_text(text).map(|_| text.to_owned())
+}
+
 impl JobArgs {
     /// The same as a job file would say it.
     fn document(&self, wasm: &Path) -> Result<Value> {
@@ -108,7 +112,6 @@ impl JobArgs {
             Err(_) => json!({ "path": path, "file": source }),
         });
         let env: BTreeMap<_, _> = self.env.iter().cloned().collect();
-        let policy = self.policy.as_deref().context("--policy is missing")?;
         let mut job = json!({
             "name": self.name.clone().unwrap_or_else(|| name_of(wasm)),
             "wasm": wasm.to_str().with_context(|| format!("{} is not UTF-8", wasm.display()))?,
@@ -116,7 +119,7 @@ impl JobArgs {
             "env": env,
             "inputs": inputs.collect::<Vec<_>>(),
             "outputs": self.out,
-            "policy": policy_from_text(policy).map_err(Error::msg)?,
+            "policy": self.policy,
             "price": { "max_per_second": self.price, "max_total": self.max_total },
             "resources": { "require": self.require },
         });

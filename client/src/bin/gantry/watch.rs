@@ -90,11 +90,15 @@ impl View {
             Kind::Screen(screen) => screen.draw(&self.title, &snapshot)?,
             Kind::Lines => {
                 let seconds = self.start.elapsed().as_secs_f64();
-                if self.last.is_none() || (snapshot.done() && !changes.is_empty()) {
-                    out::line(&format!("{seconds:7.1}s  {}", header(&self.title, &snapshot)))?;
+                let header = format!("{seconds:7.1}s  {}", header(&self.title, &snapshot));
+                if self.last.is_none() {
+                    out::line(&header)?;
                 }
                 for change in &changes {
                     out::line(&format!("{seconds:7.1}s  {}", line(change)))?;
+                }
+                if snapshot.done() && self.last.is_some() {
+                    out::line(&header)?;
                 }
             }
             Kind::Json => {
