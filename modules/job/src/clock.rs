@@ -26,7 +26,7 @@ const MAX_TASKS: usize = 256;
 const MAX_HEARERS: usize = 64;
 
 /// Begin of a block: advances market time by the block's interval, at most [`MAX_STEP_MS`].
-pub fn advance(ctx: &mut BlockCtx<'_>) -> Result<()> {
+pub(crate) fn advance(ctx: &mut BlockCtx<'_>) -> Result<()> {
     let now = ctx.block().time.unix_ms();
     let last = LAST_BLOCK.get(ctx)?.unwrap_or(now);
     let step = now.saturating_sub(last).min(MAX_STEP_MS);
@@ -35,7 +35,7 @@ pub fn advance(ctx: &mut BlockCtx<'_>) -> Result<()> {
 }
 
 /// End of a block: does what is due.
-pub fn run_due(ctx: &mut BlockCtx<'_>) -> Result<()> {
+pub(crate) fn run_due(ctx: &mut BlockCtx<'_>) -> Result<()> {
     let height = ctx.block().height;
     for (_, key) in DUE_HEIGHT.pop_due(ctx, height, MAX_TASKS)? {
         perform(ctx, Task::of(key)?, height)?;

@@ -26,7 +26,7 @@ pub(crate) const ADMISSION_BLOCKS: u64 = 2;
 const SEED_DOMAIN: &str = "gantry/match";
 
 /// Draws workers for waiting jobs that were admitted two blocks ago or earlier.
-pub fn draw(ctx: &mut BlockCtx<'_>) -> Result<()> {
+pub(crate) fn draw(ctx: &mut BlockCtx<'_>) -> Result<()> {
     let height = ctx.block().height;
     let cursor = CURSOR.get_or_default(ctx)?;
     let (window, next) = window(ctx, cursor)?;
@@ -72,7 +72,7 @@ fn window(state: &dyn KvRead, cursor: u64) -> Result<(Vec<(u64, u64)>, u64)> {
 ///
 /// Of an attempt that has workers, one is replaced at a time, in their class, and by none of their owners. An owner who
 /// did not acknowledge is passed over for one more window, one who failed for the rest of the attempt.
-pub fn request(state: &dyn KvRead, job: &Job, height: u64) -> Result<Request> {
+pub(crate) fn request(state: &dyn KvRead, job: &Job, height: u64) -> Result<Request> {
     let params = params::get(state)?;
     let all = assignments(state, job.id, job.attempt)?;
     let mut excluded = BTreeSet::new();
@@ -97,7 +97,7 @@ pub fn request(state: &dyn KvRead, job: &Job, height: u64) -> Result<Request> {
 }
 
 /// What a spec that was not submitted would ask for.
-pub fn hypothetical(state: &dyn KvRead, spec: &JobSpec) -> Result<Request> {
+pub(crate) fn hypothetical(state: &dyn KvRead, spec: &JobSpec) -> Result<Request> {
     base(0, spec, &Terms::try_from(spec)?, &params::get(state)?)
 }
 

@@ -7,7 +7,7 @@ use gantry_store::KvRead;
 use crate::{state::RESOLVED, types::Job};
 
 /// The concrete inputs, in the order of the spec; none while the job waits for others.
-pub fn resolved(state: &dyn KvRead, job: &Job) -> Result<Vec<ResolvedInput>> {
+pub(crate) fn resolved(state: &dyn KvRead, job: &Job) -> Result<Vec<ResolvedInput>> {
     let mut inputs = Vec::new();
     if job.open_dependencies > 0 {
         return Ok(inputs);

@@ -16,10 +16,10 @@ use crate::{
 
 /// The stored state of each job is what follows from its assignments; jobs wait exactly if they want workers; a job at
 /// work has distinct owners in one class, never more than it asks for; an ended job has nobody at work.
-pub const LIFECYCLE: Invariant = Invariant { name: "job/lifecycle", every_block: false, check: own };
+pub(crate) const LIFECYCLE: Invariant = Invariant { name: "job/lifecycle", every_block: false, check: own };
 
 /// Each provider's reserved bond is that of its live assignments; an ended job's escrow is empty.
-pub const HOLDINGS: Invariant = Invariant { name: "job/holdings", every_block: false, check: holdings };
+pub(crate) const HOLDINGS: Invariant = Invariant { name: "job/holdings", every_block: false, check: holdings };
 
 fn broken(words: String) -> Result<()> {
     Err(Error::fatal(words))

@@ -146,8 +146,8 @@ pub fn requirements(resources: &Resources) -> Result<Requirements> {
     requirements.validate().map_err(|e| bad(e.to_string()))?;
     // The one runtime that there is. What the job says of `kind` may make it impossible, which is told here.
     let wasm = Predicate { attribute: Attribute::Kind, op: Op::Eq(Kind::Wasm.value()) };
-    let kinds = requirements.predicates.iter().filter(|p| p.attribute == Attribute::Kind);
-    if let Some(other) = kinds.filter(|p| !p.op.holds(Kind::Wasm.value())).next() {
+    let excludes = |p: &&Predicate| p.attribute == Attribute::Kind && !p.op.holds(Kind::Wasm.value());
+    if let Some(other) = requirements.predicates.iter().find(excludes) {
         return Err(bad(format!("{other} excludes wasm, which the runtime needs")).into());
     }
     requirements.predicates.push(wasm);

@@ -97,7 +97,7 @@ impl TryFrom<&pb::JobSpec> for Terms {
     type Error = Error;
 
     fn try_from(spec: &pb::JobSpec) -> Result<Self, Error> {
-        let policy = Policy::try_from(&spec.policy.clone().unwrap_or_default())?;
+        let policy = Policy::try_from(&spec.policy.unwrap_or_default())?;
         let max_price = Coin::from_field(spec.max_price_per_second.as_ref(), "max_price_per_second")?;
         let max_total = Coin::from_field(spec.max_price_total.as_ref(), "max_price_total")?;
         let seconds = spec.timeouts.unwrap_or_default().execution_seconds;
@@ -216,7 +216,7 @@ impl Job {
 
 /// Seconds as milliseconds, held at the end of time.
 #[must_use]
-pub fn ms(seconds: u64) -> u64 {
+pub(crate) fn ms(seconds: u64) -> u64 {
     seconds.saturating_mul(1000)
 }
 
@@ -411,7 +411,7 @@ fn integer(text: &str) -> Result<u128, Error> {
 
 /// Work that falls due: at a height, or at a market time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Task {
+pub(crate) enum Task {
     /// Height: the acknowledgement is overdue.
     Lapse(AssignmentKey),
     /// Height: what a job's end means for those that wait for it.
@@ -429,18 +429,18 @@ pub enum Task {
 }
 
 /// (task, job, attempt, replica): how a task stands in a queue.
-pub type TaskKey = (u8, u64, u32, u32);
+pub(crate) type TaskKey = (u8, u64, u32, u32);
 
 impl Task {
     /// Whether it falls due by market time.
     #[must_use]
-    pub fn by_time(self) -> bool {
+    pub(crate) fn by_time(self) -> bool {
         matches!(self, Self::Staging(_) | Self::Execution(_) | Self::Queue(_) | Self::Deadline(_))
     }
 
     /// Its key.
     #[must_use]
-    pub fn key(self) -> TaskKey {
+    pub(crate) fn key(self) -> TaskKey {
         let of = |task, (job, attempt, replica): AssignmentKey| (task, job, attempt, replica);
         match self {
             Self::Lapse(key) => of(1, key),
@@ -454,7 +454,7 @@ impl Task {
     }
 
     /// The task of a key.
-    pub fn of((task, job, attempt, replica): TaskKey) -> Result<Self, Error> {
+    pub(crate) fn of((task, job, attempt, replica): TaskKey) -> Result<Self, Error> {
         let key = (job, attempt, replica);
         Ok(match task {
             1 => Self::Lapse(key),

@@ -9,7 +9,7 @@ use crate::state::{SUBMISSIONS, WINDOWS};
 
 /// Each committed assignment has a commitment here, each revealed one a reveal; each open window has its end in the
 /// queue, so that no job can verify for ever.
-pub const WINDOWED: Invariant = Invariant { name: "verifier/windowed", every_block: false, check };
+pub(crate) const WINDOWED: Invariant = Invariant { name: "verifier/windowed", every_block: false, check };
 
 fn check(state: &dyn KvRead) -> Result<()> {
     for row in JOBS.iter(state, Order::Ascending)? {
