@@ -1,6 +1,7 @@
 //! `gantryd start`: the application, its servers, and CometBFT beside them.
 
 use std::{
+    io::IsTerminal,
     net::SocketAddr,
     path::PathBuf,
     process::ExitStatus,
@@ -301,7 +302,11 @@ fn start_log(level: Option<&str>) {
     let level = level.and_then(|level| level.parse::<tracing::Level>().ok()).unwrap_or(tracing::Level::INFO);
     let filter = tracing_subscriber::EnvFilter::builder().with_default_directive(level.into()).from_env_lossy();
     // A second node in one process, as in tests, keeps the first one's log.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .try_init();
 }
 
 fn comet_arguments(home: &Home, args: &StartArgs, proxy_app: &str) -> Vec<String> {

@@ -10,7 +10,7 @@ use cosmos_sdk_proto::{
         tx::v1beta1::{
             BroadcastMode, BroadcastTxRequest, BroadcastTxResponse, GetBlockWithTxsRequest, GetBlockWithTxsResponse,
             GetTxRequest, GetTxResponse, GetTxsEventRequest, GetTxsEventResponse, OrderBy, SimulateRequest,
-            SimulateResponse, Tx,
+            SimulateResponse, Tx, TxDecodeRequest, TxDecodeResponse, TxEncodeRequest, TxEncodeResponse,
         },
     },
     tendermint::abci::ExecTxResult,
@@ -39,6 +39,8 @@ pub(super) fn routes(engine: &Engine, comet: &Comet) -> Vec<QueryRoute> {
     let engine = engine.clone();
     vec![
         QueryRoute::new("/cosmos.tx.v1beta1.Service/Simulate", move |_, request| simulate(&engine, request)),
+        QueryRoute::new("/cosmos.tx.v1beta1.Service/TxDecode", |_, request| tx_decode(&request)),
+        QueryRoute::new("/cosmos.tx.v1beta1.Service/TxEncode", |_, request| tx_encode(&request)),
         route!("GetTx", get_tx),
         route!("BroadcastTx", broadcast),
         route!("GetTxsEvent", search),
@@ -60,6 +62,19 @@ fn simulate(engine: &Engine, request: SimulateRequest) -> Result<SimulateRespons
         .and_then(gantry_abci::Simulation::into_proto)
         .map_err(|error| Status::new(Code::Unknown, error.to_string()))?;
     Ok(SimulateResponse { gas_info: done.gas_info, result: done.result })
+}
+
+fn tx_decode(request: &TxDecodeRequest) -> Result<TxDecodeResponse, Status> {
+    if request.tx_bytes.is_empty() {
+        return Err(Status::invalid("invalid empty tx bytes"));
+    }
+    let tx = Tx::decode(request.tx_bytes.as_slice()).map_err(|error| Status::invalid(error.to_string()))?;
+    Ok(TxDecodeResponse { tx: Some(tx) })
+}
+
+fn tx_encode(request: &TxEncodeRequest) -> Result<TxEncodeResponse, Status> {
+    let tx = request.tx.as_ref().ok_or_else(|| Status::invalid("invalid empty tx"))?;
+    Ok(TxEncodeResponse { tx_bytes: tx.encode_to_vec() })
 }
 
 fn get_tx(comet: &Comet, _: &QueryCtx<'_>, GetTxRequest { hash }: GetTxRequest) -> Result<GetTxResponse, Status> {

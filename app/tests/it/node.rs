@@ -7,7 +7,7 @@ use crate::support::{Node, cometbft, wait_for};
 fn a_transfer_is_committed_found_and_served_by_every_front_end() {
     let Some(comet) = cometbft("a_transfer_is_committed_found_and_served_by_every_front_end") else { return };
     let mut node = Node::new(comet);
-    node.start(&[]);
+    node.start(&["--pruning", "nothing", "--minimum-gas-prices", "0.001ugantry"]);
     node.wait_for_height(2);
     let (alice, bob) = (node.address("alice"), node.address("bob"));
     let tx = node.send("alice", &bob, "1234ugantry");

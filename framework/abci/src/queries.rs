@@ -1,9 +1,12 @@
 //! Queries: one router over committed states, for every front end.
 
-use std::sync::Arc;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use cosmos_sdk_proto::cosmos::base::abci::v1beta1::{GasInfo, Result as SdkResult, SimulationResponse, TxMsgData};
-use gantry_core::{Error, Event, QueryCtx, QueryRoute, QueryRouter, Status};
+use gantry_core::{Code, Error, Event, QueryCtx, QueryRoute, QueryRouter, Status};
 use gantry_tx::TxResult;
 use prost::Message;
 
@@ -54,7 +57,9 @@ impl Queries {
     }
 
     pub(crate) fn call(&self, view: &View, path: &str, request: &[u8]) -> Result<Vec<u8>, Status> {
-        self.router.call(&QueryCtx::new(&view.state, &view.block), path, request)
+        // A query cannot write, so a panic in one is its caller's alone: no reason to end the node.
+        catch_unwind(AssertUnwindSafe(|| self.router.call(&QueryCtx::new(&view.state, &view.block), path, request)))
+            .unwrap_or_else(|_| Err(Status::new(Code::Internal, "the query panicked")))
     }
 }
 

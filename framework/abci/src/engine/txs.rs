@@ -1,9 +1,12 @@
 //! Transactions: the one place where the engine meets [`gantry_tx`].
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use bytes::Bytes;
-use gantry_core::{Coins, Error, ExecMode, Result};
+use gantry_core::{Coins, Error, ExecMode, Result, sdk};
 use gantry_store::{Overlay, Snapshot};
-use gantry_tx::{BlockGas, Limits, Runtime, TxResult, decode, decode_block, run};
+use gantry_tx::{BlockGas, CheckedTx, Limits, Runtime, TxResult, decode, run};
+use rayon::prelude::*;
 use tendermint_proto::v0_38::abci::ExecTxResult;
 
 use super::{CheckState, Consensus, Engine, Genesis, Parts, chain, inputs::BlockInputs, next_block};
@@ -15,7 +18,7 @@ pub(super) fn run_block(
     state: &mut Overlay<Snapshot>,
     inputs: &BlockInputs,
 ) -> Result<(Vec<ExecTxResult>, Coins), Stop> {
-    let txs = decode_block(&inputs.txs, &Limits::default(), &parts.messages);
+    let txs = parts.decode_all(&inputs.txs);
     let ante = parts.definition.ante.as_ref();
     parts.signatures.verify_block(&txs, &*state, ante, &inputs.block.chain_id);
 
@@ -32,6 +35,18 @@ pub(super) fn run_block(
 }
 
 impl Parts {
+    /// Decodes a transaction. A panic, as in a message's own check, is that transaction's failure: otherwise one of them
+    /// could halt every validator at every replay.
+    fn decode(&self, bytes: &[u8]) -> Result<CheckedTx> {
+        catch_unwind(AssertUnwindSafe(|| decode(bytes, &Limits::default(), &self.messages)))
+            .unwrap_or_else(|_| Err(sdk::panic()))
+    }
+
+    /// Decodes in parallel.
+    fn decode_all(&self, txs: &[Bytes]) -> Vec<Result<CheckedTx>> {
+        txs.par_iter().map(|bytes| self.decode(bytes)).collect()
+    }
+
     fn runtime(&self) -> Runtime<'_> {
         Runtime {
             router: &self.messages,
@@ -46,7 +61,7 @@ impl Engine {
     /// CheckTx: the ante on the check state.
     pub(crate) fn check_transaction(&self, tx: &[u8], mode: ExecMode) -> Result<TxResult, Stop> {
         let parts = self.parts();
-        let tx = decode(tx, &Limits::default(), &parts.messages);
+        let tx = parts.decode(tx);
         let mut check = self.check();
         let CheckState { state, block, max_gas } = &mut *check;
         Ok(run(&parts.runtime(), &tx, state, block, mode, &mut BlockGas::new(*max_gas))?)
@@ -58,7 +73,7 @@ impl Engine {
     /// A broken state. What the transaction does wrong is in the result.
     pub fn simulate(&self, tx: &[u8]) -> Result<Simulation> {
         let parts = self.parts();
-        let tx = decode(tx, &Limits::default(), &parts.messages);
+        let tx = parts.decode(tx);
         // Copied, so that a long simulation holds no lock that CheckTx and Commit need.
         let (mut state, block, max_gas) = {
             let check = self.check();
@@ -74,10 +89,7 @@ impl Engine {
     /// For each transaction the gas that it wants, or `None` where no honest node proposes it. A matter of its bytes
     /// alone, so that proposer and judges agree.
     pub(crate) fn proposable(&self, txs: &[Bytes]) -> Vec<Option<u64>> {
-        decode_block(txs, &Limits::default(), &self.parts().messages)
-            .into_iter()
-            .map(|tx| tx.ok().map(|tx| tx.fee().gas_limit))
-            .collect()
+        self.parts().decode_all(txs).into_iter().map(|tx| tx.ok().map(|tx| tx.fee().gas_limit)).collect()
     }
 
     /// Gas that the transactions of the next block may want together.

@@ -1,4 +1,7 @@
-use cosmos_sdk_proto::cosmos::bank::v1beta1::{QueryBalanceRequest, QueryBalanceResponse};
+use cosmos_sdk_proto::cosmos::{
+    auth::v1beta1::{MsgUpdateParams, Params},
+    bank::v1beta1::{QueryBalanceRequest, QueryBalanceResponse},
+};
 use gantry_abci::{
     EMPTY_APP_HASH, Engine, Options, Queries, Stop, call,
     testing::{TestChain, init_chain},
@@ -65,6 +68,24 @@ fn a_failed_message_keeps_its_fee_and_nothing_else() {
     // The sequence was used up.
     assert_eq!(chain.deliver([users[0].send(users[1].address(), 1, 0)])[0].code, 32);
     assert_eq!(chain.deliver([users[0].send(users[1].address(), 1, 1)])[0].code, 0);
+}
+
+#[test]
+fn a_panic_in_a_message_is_one_transactions_failure() {
+    let (mut chain, _) = chain();
+    let users = users();
+    let panicking = |max_memo_characters, sequence| {
+        let params = Some(Params { max_memo_characters, ..Params::default() });
+        let message = MsgUpdateParams { authority: users[0].address().to_owned(), params };
+        users[0].sign(TxBuilder::new().message(&message).fee(coins(FEE)).gas_limit(200_000), sequence)
+    };
+    let (in_check, in_execution) = (panicking(1, 0), panicking(2, 0));
+    assert_eq!(chain.check(in_check.clone()).code, 111_222);
+    assert!(!chain.process([in_check.clone()]), "no honest node proposes it");
+    let results = chain.deliver([in_check, in_execution, users[0].send(users[1].address(), 1, 1)]);
+    assert_eq!(results.iter().map(|result| result.code).collect::<Vec<_>>(), [111_222, 111_222, 0]);
+    assert!(results[..2].iter().all(|result| result.log == "panic in transaction execution: panic"));
+    assert_eq!(balance(&chain, users[0].address()), START - 1 - 2 * FEE, "one fee was never taken");
 }
 
 #[test]

@@ -59,6 +59,8 @@ fn errors_have_the_codes_and_words_that_clients_parse() {
     assert_eq!(ask(&chain, "/store/bank/subspace", vec![1], 0, false).0, 6);
     assert_eq!(ask(&chain, "/cosmos.bank.v1beta1.Query/Nothing", Vec::new(), 0, false).0, 6);
     assert_eq!(ask(&chain, "", Vec::new(), 0, false).0, 6);
+    let (code, log, _) = ask(&chain, "/probe.Query/Panic", Vec::new(), 0, false);
+    assert_eq!((code, log.as_str()), (6, "rpc error: code = Internal desc = the query panicked: unknown request"));
     assert_eq!(ask(&chain, "/app/simulate", vec![1], 0, false).0, 2);
 }
 

@@ -5,11 +5,18 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use cosmos_sdk_proto::cosmos::{auth::v1beta1::Params, bank::v1beta1::MsgSend, base::v1beta1::Coin};
+use cosmos_sdk_proto::cosmos::{
+    auth::v1beta1::{MsgUpdateParams, MsgUpdateParamsResponse, Params},
+    bank::v1beta1::MsgSend,
+    base::v1beta1::Coin,
+};
 use gantry_abci::{Definition, Order, testing::CHAIN_ID};
 use gantry_auth::{Auth, ModuleAccountSpec};
 use gantry_bank::Bank;
-use gantry_core::{Address, BlockCtx, Coins, Ctx, Error, Event, Invariant, Module, PubKey, Result, attr};
+use gantry_core::{
+    Address, BlockCtx, Coins, Ctx, Error, Event, Handler, Invariant, Module, MsgRoute, PubKey, QueryRoute, Result,
+    TxCtx, attr,
+};
 use gantry_keyring::{HdPath, Keyring, Mnemonic, Signer, SignerData, TxBuilder};
 use gantry_store::{Item, KvRead, StoreName};
 use gantry_tx::{AnteAccount, AnteState};
@@ -97,6 +104,11 @@ impl Module for Probe {
         }
         Ok(())
     }
+    fn queries(&self) -> Vec<QueryRoute> {
+        vec![QueryRoute::new("/probe.Query/Panic", |_, ()| -> std::result::Result<(), gantry_core::Status> {
+            panic!("asked to panic")
+        })]
+    }
     fn invariants(&self) -> Vec<Invariant> {
         vec![Invariant { name: "probe/whole", every_block: true, check: whole }]
     }
@@ -109,6 +121,24 @@ fn whole(s: &dyn KvRead) -> Result<()> {
     }
 }
 
+/// A message that panics in its check (one memo character) or when it is executed.
+struct Panics;
+
+impl Handler for Panics {
+    type Msg = MsgUpdateParams;
+    type Response = MsgUpdateParamsResponse;
+    fn signers(msg: &MsgUpdateParams) -> Result<Vec<Address>> {
+        Ok(vec![Address::parse(&msg.authority)?])
+    }
+    fn check(msg: &MsgUpdateParams) -> Result<()> {
+        assert_ne!(msg.params.as_ref().map(|params| params.max_memo_characters), Some(1), "asked to panic");
+        Ok(())
+    }
+    fn execute(_ctx: &mut TxCtx<'_>, _msg: &MsgUpdateParams) -> Result<MsgUpdateParamsResponse> {
+        panic!("asked to panic")
+    }
+}
+
 const MODULES: &[&str] = &["auth", "bank", "probe"];
 
 pub(crate) fn definition(probe: &Probe) -> Definition {
@@ -118,7 +148,7 @@ pub(crate) fn definition(probe: &Probe) -> Definition {
         version: "1.2.3",
         modules: vec![Box::new(Auth { module_accounts: SPECS }), Box::new(Bank), Box::new(probe.clone())],
         order: Order { init_genesis: MODULES, begin_block: MODULES, end_block: MODULES },
-        messages: Vec::new(),
+        messages: vec![|| MsgRoute::of::<Panics>("auth")],
         ante: Box::new(Accounts),
         credit_fees: |ctx, fees| gantry_bank::keeper::credit_fees(ctx, fees),
     }
