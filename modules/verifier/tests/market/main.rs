@@ -5,3 +5,6 @@ mod chain;
 mod faults;
 mod happy;
 mod money;
+mod random;
+mod refused;
+mod seen;
