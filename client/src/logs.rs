@@ -5,12 +5,13 @@ use std::{io, time::Duration};
 use gantry_keyring::Signer;
 use gantry_proto::gantry::{
     job::v1::{Assignment, AssignmentState, Job, QueryJobRequest, QueryJobResponse},
+    provider::v1::QueryProviderRequest,
     worker::v1::{LogsRequest, worker_client::WorkerClient},
 };
 use tonic::{Request, metadata::MetadataMap, transport::Endpoint};
 
 use crate::{
-    Chain, ClientError, Providers,
+    Chain, ClientError,
     access::{AccessToken, Scope},
     is_terminal, word,
 };
@@ -125,53 +126,66 @@ pub async fn follow_logs(
     let mut position = options.offset;
     let (mut idle_rounds, mut waiting) = (0, false);
     loop {
-        let answer = match chain.jobs().job(QueryJobRequest { job_id: job }).await {
-            Ok(answer) => answer.into_inner(),
-            Err(status) => {
-                let error = ClientError::from(status);
-                if !options.follow || !error.is_transient() || idle_rounds >= ROUNDS {
-                    return Err(error.into());
+        let mut failure = match look(chain, signer, job, options.replica).await {
+            Ok(Look::Waits(state)) if options.follow => {
+                if !std::mem::replace(&mut waiting, true) {
+                    note(&format!("job {job} is {state}; its log begins when a worker runs it"));
                 }
-                idle_rounds += 1;
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(POLL).await;
                 continue;
             }
-        };
-        let QueryJobResponse { job: Some(state), assignments, .. } = answer else {
-            return Err(LogsError::Gone(job));
-        };
-        if state.renter != signer.info.address {
-            return Err(LogsError::NotRenter { job, renter: state.renter, own: signer.info.address.clone() });
-        }
-        let runs = runs(&state, &assignments, options.replica);
-        if runs.is_empty() {
-            let name = word(state.state().as_str_name(), "JOB_STATE_");
-            if is_terminal(state.state()) {
-                return Err(LogsError::NeverRan { job, state: name });
-            }
-            if !options.follow {
-                return Err(LogsError::NotRunning { job, state: name });
-            }
-            if !waiting {
-                note(&format!("job {job} is {name}; its log begins when a worker runs it"));
-                waiting = true;
-            }
-            tokio::time::sleep(POLL).await;
-            continue;
-        }
-        let sources = sources(chain, signer, job, &runs).await?;
-        let before = position;
-        let request = LogsRequest { job_id: job, attempt: 0, offset: 0, follow: options.follow };
-        match read_log(&sources, request, &mut position, &mut out, &mut note).await? {
-            None => return Ok(position),
-            Some(missed) => {
-                idle_rounds = if position > before { 0 } else { idle_rounds + 1 };
-                if !options.follow || is_terminal(state.state()) || idle_rounds >= ROUNDS {
-                    return Err(LogsError::Unavailable { position, missed });
+            Ok(Look::Waits(state)) => return Err(LogsError::NotRunning { job, state }),
+            Ok(Look::Runs { ended, sources }) => {
+                let before = position;
+                let request = LogsRequest { job_id: job, attempt: 0, offset: 0, follow: options.follow };
+                let Some(missed) = read_log(&sources, request, &mut position, &mut out, &mut note).await? else {
+                    return Ok(position);
+                };
+                if position > before {
+                    idle_rounds = 0;
                 }
-                tokio::time::sleep(PAUSE).await;
+                Failure { error: LogsError::Unavailable { position, missed }, last: ended }
             }
+            Err(LogsError::Client(error)) if error.is_transient() => Failure { error: error.into(), last: false },
+            Err(error) => return Err(error),
+        };
+        idle_rounds += 1;
+        failure.last |= !options.follow || idle_rounds > ROUNDS;
+        if failure.last {
+            return Err(failure.error);
         }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// A round that did not reach the end of the log, and whether there is no point in another.
+struct Failure {
+    error: LogsError,
+    last: bool,
+}
+
+/// What the chain says of a job's runs.
+enum Look {
+    /// None was begun; the job's state.
+    Waits(String),
+    /// Where their logs are, best first, and whether the job has ended.
+    Runs { ended: bool, sources: Vec<LogSource> },
+}
+
+async fn look(chain: &Chain, signer: &Signer, job: u64, replica: Option<u32>) -> Result<Look, LogsError> {
+    let answer = chain.jobs().job(QueryJobRequest { job_id: job }).await?.into_inner();
+    let QueryJobResponse { job: Some(state), assignments, .. } = answer else {
+        return Err(LogsError::Gone(job));
+    };
+    if state.renter != signer.info.address {
+        return Err(LogsError::NotRenter { job, renter: state.renter, own: signer.info.address.clone() });
+    }
+    let runs = runs(&state, &assignments, replica);
+    let name = word(state.state().as_str_name(), "JOB_STATE_");
+    match (runs.is_empty(), is_terminal(state.state())) {
+        (true, true) => Err(LogsError::NeverRan { job, state: name }),
+        (true, false) => Ok(Look::Waits(name)),
+        (false, ended) => Ok(Look::Runs { ended, sources: sources(chain, signer, job, &runs).await? }),
     }
 }
 
@@ -192,16 +206,16 @@ async fn sources(
     job: u64,
     runs: &[&Assignment],
 ) -> Result<Vec<LogSource>, ClientError> {
-    let providers = Providers::read(chain).await?;
     let mut sources = Vec::new();
     for run in runs {
+        let request = QueryProviderRequest { id: run.provider_id };
+        let provider = chain.providers().provider(request).await?.into_inner().provider.unwrap_or_default();
         let scope = Scope { chain_id: chain.chain_id(), job, provider: run.provider_id };
         let mut metadata = MetadataMap::new();
         AccessToken::sign_for_an_hour(signer, &scope).attach(&mut metadata);
-        let endpoints = providers.get(run.provider_id).map(|p| p.endpoints.as_slice()).unwrap_or_default();
-        sources.extend(endpoints.iter().map(|endpoint| LogSource {
-            worker: providers.name(run.provider_id),
-            endpoint: endpoint.clone(),
+        sources.extend(provider.endpoints.into_iter().map(|endpoint| LogSource {
+            worker: provider.moniker.clone(),
+            endpoint,
             metadata: metadata.clone(),
             attempt: run.attempt,
         }));

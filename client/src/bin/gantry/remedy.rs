@@ -20,8 +20,8 @@ fn client(error: &ClientError) -> Option<&'static str> {
     const NODE: &str = "Does a node run there? Give its addresses with --rpc and --grpc (or GANTRY_RPC, GANTRY_GRPC).";
     match error {
         ClientError::Unreachable { .. } => Some(NODE),
+        ClientError::Query(_) if error.is_transient() => Some(NODE),
         ClientError::Query(status) => match status.code() {
-            Code::Unavailable | Code::DeadlineExceeded => Some(NODE),
             Code::NotFound if status.message().contains("account") => {
                 Some("An account exists once it has received coins.")
             }
