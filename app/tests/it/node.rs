@@ -46,13 +46,18 @@ fn a_transfer_is_committed_found_and_served_by_every_front_end() {
 
 mod grpc {
     use cosmos_sdk_proto::cosmos::{
-        bank::v1beta1::{QueryBalanceRequest, query_client::QueryClient as Bank},
+        bank::v1beta1::{MsgSend, QueryBalanceRequest, query_client::QueryClient as Bank},
         base::tendermint::v1beta1::{
             AbciQueryRequest, GetBlockByHeightRequest, GetLatestBlockRequest, GetLatestValidatorSetRequest,
             GetNodeInfoRequest, GetSyncingRequest, service_client::ServiceClient as Comet,
         },
-        tx::v1beta1::{GetBlockWithTxsRequest, GetTxRequest, GetTxsEventRequest, service_client::ServiceClient as Txs},
+        base::v1beta1::Coin,
+        tx::v1beta1::{
+            BroadcastMode, BroadcastTxRequest, GetBlockWithTxsRequest, GetTxRequest, GetTxsEventRequest,
+            SimulateRequest, TxDecodeRequest, TxEncodeRequest, service_client::ServiceClient as Txs,
+        },
     };
+    use gantry_keyring::{Keyring, SignerData, TxBuilder};
     use tonic::{Code, Request, transport::Channel};
 
     use crate::support::{CHAIN_ID, Node};
@@ -64,6 +69,7 @@ mod grpc {
             let channel = Channel::from_shared(node.grpc_url()).unwrap().connect().await.unwrap();
             bank(channel.clone(), bob).await;
             transactions(channel.clone(), hash).await;
+            sending(channel.clone(), node).await;
             comet(channel).await;
         });
     }
@@ -109,6 +115,49 @@ mod grpc {
         assert_eq!(txs.get_block_with_txs(block).await.unwrap().into_inner().txs.len(), 1);
         let amino = cosmos_sdk_proto::cosmos::tx::v1beta1::TxDecodeAminoRequest::default();
         assert_eq!(txs.tx_decode_amino(amino).await.unwrap_err().code(), Code::Unimplemented);
+    }
+
+    async fn sending(channel: Channel, node: &Node) {
+        let alice = Keyring::test(node.home()).signer("alice").unwrap();
+        let address = alice.info.address.clone();
+        let coin = |amount: &str| vec![Coin { denom: "ugantry".to_owned(), amount: amount.to_owned() }];
+        let send = MsgSend { from_address: address.clone(), to_address: address, amount: coin("1") };
+        let tx = TxBuilder::new().message(&send).fee(coin("500")).gas_limit(200_000);
+        let account = SignerData { chain_id: CHAIN_ID.to_owned(), account_number: 0, sequence: 1 };
+        let signed = tx.sign(&alice, &account);
+
+        let mut txs = Txs::new(channel);
+        // As Hermes and CosmJS (bytes), then as go-relayer (the deprecated field), without a signature.
+        let unsigned = tx.simulate(Some(alice.public_key()), 1);
+        let deprecated = txs.tx_decode(TxDecodeRequest { tx_bytes: unsigned.clone() }).await.unwrap().into_inner().tx;
+        let encoded = txs.tx_encode(TxEncodeRequest { tx: deprecated.clone() }).await.unwrap().into_inner().tx_bytes;
+        assert_eq!(encoded, unsigned);
+        #[expect(deprecated, reason = "relayers send it")]
+        let requests = [
+            SimulateRequest { tx: None, tx_bytes: unsigned },
+            SimulateRequest { tx: deprecated, tx_bytes: Vec::new() },
+        ];
+        for request in requests {
+            let simulated = txs.simulate(request).await.unwrap().into_inner();
+            assert!(simulated.gas_info.unwrap().gas_used > 20_000);
+            assert_eq!(simulated.result.unwrap().msg_responses.len(), 1);
+        }
+        let stale = SimulateRequest { tx_bytes: tx.simulate(Some(alice.public_key()), 0), ..Default::default() };
+        let refused = txs.simulate(stale).await.unwrap_err();
+        assert!(refused.message().contains("account sequence mismatch, expected 1, got 0"), "{refused}");
+        assert_eq!(refused.code(), Code::Unknown);
+
+        let mut send = async |bytes: Vec<u8>, mode: BroadcastMode| {
+            let request = BroadcastTxRequest { tx_bytes: bytes, mode: mode.into() };
+            txs.broadcast_tx(request).await.map(|answer| answer.into_inner().tx_response.unwrap())
+        };
+        let sent = send(signed.clone(), BroadcastMode::Sync).await.unwrap();
+        assert_eq!((sent.code, sent.txhash.len()), (0, 64), "{}", sent.raw_log);
+        let again = send(signed, BroadcastMode::Sync).await.unwrap();
+        assert_eq!((again.codespace.as_str(), again.code), ("sdk", 19), "{}", again.raw_log);
+        let bad = send(b"garbage".to_vec(), BroadcastMode::Sync).await.unwrap();
+        assert_eq!((bad.codespace.as_str(), bad.code), ("sdk", 2), "{}", bad.raw_log);
+        assert_eq!(send(Vec::new(), BroadcastMode::Block).await.unwrap_err().code(), Code::InvalidArgument);
     }
 
     async fn comet(channel: Channel) {
