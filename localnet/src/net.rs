@@ -1,7 +1,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
@@ -119,16 +119,15 @@ impl Localnet {
     pub async fn wait_for_height(&mut self, height: u64) -> Result<u64> {
         let endpoints = self.endpoints.clone();
         let node = &mut self.node;
-        let start = Instant::now();
-        until(&format!("block {height}"), START_LIMIT, async || {
-            if let Err(e) = node.check() {
-                anyhow::ensure!(start.elapsed() > START_LIMIT, "{e:#}");
+        let reached = until(&format!("block {height}"), START_LIMIT, async || {
+            if let Err(error) = node.check() {
+                return Ok(Some(Err(error)));
             }
             let now = Chain::connect(endpoints.clone()).await?.height().await?;
-            Ok((now >= height).then_some(now))
+            Ok((now >= height).then_some(Ok(now)))
         })
-        .await
-        .with_context(|| format!("the node does not make blocks; its log ends:\n{}", self.node.tail(15)))
+        .await;
+        reached.with_context(|| format!("the node does not make blocks; its log ends:\n{}", self.node.tail(15)))?
     }
 
     /// Starts a worker for a key funded at genesis.
@@ -143,13 +142,14 @@ impl Localnet {
         let chain = self.chain().await?;
         let workers = &mut self.workers;
         until(&format!("{count} offers"), START_LIMIT, async || {
-            for worker in workers.iter_mut() {
-                worker.process.check()?;
+            // A worker that has ended will not offer anything, so there is nothing to wait for.
+            if let Some(error) = workers.iter_mut().find_map(|w| w.process.check().err()) {
+                return Ok(Some(Err(error)));
             }
             let offers = chain.providers().offers(QueryOffersRequest::default()).await?.into_inner().offers;
-            Ok((offers.len() >= count).then_some(()))
+            Ok((offers.len() >= count).then_some(Ok(())))
         })
-        .await
+        .await?
     }
 
     /// kill -9 of the node; its CometBFT dies with it.

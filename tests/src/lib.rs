@@ -77,7 +77,7 @@ pub fn tiles(count: usize, policy: &str) -> String {
     );
     for i in 0..count {
         yaml += &format!(
-            "  - {{ name: tile-{i}, args: [tile, tile={i}, tiles={count}, width=320, height=200], outputs: [tile-{i}.gtile] }}\n"
+            "  - {{ name: tile-{i}, args: [tile, tile={i}, tiles={count}, width=320, height=200], outputs: [tile-00{i}.gtile] }}\n"
         );
     }
     yaml += "  - name: merge\n    args: [merge]\n    outputs: [picture.png]\n    inputs:\n";

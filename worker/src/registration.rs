@@ -9,19 +9,14 @@ use gantry_proto::gantry::provider::v1::{
 };
 use tracing::{info, warn};
 
-use crate::{ChainPort, Options, PortError, executor::wasm_class, outbox::pack};
+use crate::{ChainPort, Options, PortError, executor::{WASMTIME_MAJOR, wasm_class}, outbox::pack};
 
 /// The class of this machine for the wasm runtime, as the chain describes it, and its id there.
 #[must_use]
 pub(crate) fn hardware() -> (HardwareClass, String) {
-    let class = wasm_class();
-    // `wasm/wasmtime-48/x86_64`
-    let mut parts = class.split('/').skip(1);
-    let runtime = parts.next().unwrap_or_default().rsplit('-').next().unwrap_or_default();
-    let arch = parts.next().unwrap_or_default().to_owned();
-    let runtime_major = runtime.parse().unwrap_or_default();
-    let id = format!("wasm-{runtime_major}-{arch}");
-    (HardwareClass { kind: HardwareKind::Wasm.into(), arch, runtime_major, ..HardwareClass::default() }, id)
+    let arch = std::env::consts::ARCH.to_owned();
+    let runtime_major = WASMTIME_MAJOR;
+    (HardwareClass { kind: HardwareKind::Wasm.into(), arch, runtime_major, ..HardwareClass::default() }, wasm_class())
 }
 
 /// Memory of this machine in bytes; a job may use its slot's share.

@@ -31,6 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use tokio_util::sync::CancellationToken as Cancel;
+pub(crate) use wasm::WASMTIME_MAJOR;
 pub use wasm::{WasmExecutor, wasm_class};
 
 /// Everything that decides a run.

@@ -26,7 +26,7 @@ use wasmtime::{
 };
 
 /// The major version of wasmtime that this is built with.
-const WASMTIME_MAJOR: u32 = 48;
+pub(crate) const WASMTIME_MAJOR: u32 = 48;
 /// How often a running program looks at the clock.
 const EPOCH: Duration = Duration::from_millis(10);
 /// Stack of compiled code, and of the thread that it runs on.
