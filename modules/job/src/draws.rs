@@ -61,7 +61,7 @@ pub(crate) fn draw(ctx: &mut BlockCtx<'_>) -> Result<()> {
 fn window(state: &dyn KvRead, cursor: u64) -> Result<(Vec<(u64, u64)>, u64)> {
     use std::ops::Bound::{Excluded, Included, Unbounded};
     let most = usize::try_from(MAX_REQUESTS).unwrap_or(usize::MAX);
-        let from = WAITING.range(state, All, Included(&cursor), Unbounded, Order::Ascending)?;
+    let from = WAITING.range(state, All, Included(&cursor), Unbounded, Order::Ascending)?;
     let around = WAITING.range(state, All, Unbounded, Excluded(&cursor), Order::Ascending)?;
     let mut rows = from.chain(around).take(most.saturating_add(1)).collect::<Result<Vec<_>, _>>()?;
     let next = if rows.len() > most { rows.pop().map_or(0, |(id, _)| id) } else { 0 };
@@ -111,7 +111,7 @@ fn base(job: u64, spec: &JobSpec, terms: &Terms, params: &Params) -> Result<Requ
         pinned: None,
         max_price: Price { denom: terms.max_price.denom().to_owned(), amount: terms.max_price.amount() },
         price_floor: 0,
-        bond: bond(terms, params)?,
+        bond: bond(terms, params),
         excluded: Vec::new(),
         age: 0,
     })

@@ -46,8 +46,10 @@ pub(crate) fn validate(genesis: &GenesisState) -> Result<()> {
 }
 
 fn task_of(due: &Due) -> Result<Task> {
-    let number = u8::try_from(due.task).map_err(|_| sdk::invalid_request(format!("no task has the number {}", due.task)))?;
-    Task::of((number, due.job_id, due.attempt, due.replica)).map_err(|_| sdk::invalid_request(format!("no task has the number {number}")))
+    let number =
+        u8::try_from(due.task).map_err(|_| sdk::invalid_request(format!("no task has the number {}", due.task)))?;
+    Task::of((number, due.job_id, due.attempt, due.replica))
+        .map_err(|_| sdk::invalid_request(format!("no task has the number {number}")))
 }
 
 pub(crate) fn init(ctx: &mut dyn Ctx, genesis: GenesisState) -> Result<()> {

@@ -26,7 +26,8 @@ fn broken(words: String) -> Result<()> {
 }
 
 pub(crate) fn own(state: &dyn KvRead) -> Result<()> {
-    let mut waiting: BTreeSet<u64> = WAITING.iter(state, Order::Ascending)?.map(|row| Ok(row?.0)).collect::<Result<_>>()?;
+    let mut waiting: BTreeSet<u64> =
+        WAITING.iter(state, Order::Ascending)?.map(|row| Ok(row?.0)).collect::<Result<_>>()?;
     for row in JOBS.iter(state, Order::Ascending)? {
         let (id, job) = row?;
         let all = assignments(state, id, job.attempt)?;

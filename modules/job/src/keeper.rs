@@ -15,8 +15,7 @@ use gantry_store::{KvRead, Order};
 
 use crate::{
     errors::JobError,
-    params,
-    spec,
+    params, spec,
     state::{ASSIGNMENTS, CLOCK, DUE_HEIGHT, DUE_TIME, EDGES, JOBS, SLASH_IDS, SLASHES, WAITING},
     table::{self, FATAL_REPORTS, is_acked, is_committed},
     types::{Assignment, AssignmentKey, End, Job, Task},
@@ -73,15 +72,18 @@ pub(crate) fn save(ctx: &mut dyn Ctx, job: &mut Job) -> Result<()> {
         let step = table::step(table::JOB, from, to, reason)
             .ok_or_else(|| Error::fatal(format!("job {} cannot go from {from:?} to {to:?} for {reason:?}", job.id)))?;
         job.state = to;
-        emit(ctx, MarketEvent::JobTransition {
-            job: job.id,
-            graph: job.graph_id,
-            renter: &job.renter,
-            from,
-            to,
-            reason,
-            actor: step.by,
-        });
+        emit(
+            ctx,
+            MarketEvent::JobTransition {
+                job: job.id,
+                graph: job.graph_id,
+                renter: &job.renter,
+                from,
+                to,
+                reason,
+                actor: step.by,
+            },
+        );
     }
     Ok(JOBS.set(ctx, job.id, job)?)
 }
@@ -96,7 +98,13 @@ pub(crate) fn advance(ctx: &mut dyn Ctx, a: &mut Assignment, to: AssignmentState
 }
 
 /// Ends an assignment: bond and place are free again.
-pub(crate) fn finish(ctx: &mut dyn Ctx, a: &mut Assignment, to: AssignmentState, reason: Reason, evidence: &[u8]) -> Result<()> {
+pub(crate) fn finish(
+    ctx: &mut dyn Ctx,
+    a: &mut Assignment,
+    to: AssignmentState,
+    reason: Reason,
+    evidence: &[u8],
+) -> Result<()> {
     let by = change(ctx, a, to, reason, "that")?;
     if reason != Reason::Unspecified {
         a.end = Some(End { reason, actor: by, evidence: evidence.to_vec() });
@@ -107,19 +115,28 @@ pub(crate) fn finish(ctx: &mut dyn Ctx, a: &mut Assignment, to: AssignmentState,
     Ok(ASSIGNMENTS.set(ctx, a.key(), a)?)
 }
 
-fn change(ctx: &mut dyn Ctx, a: &mut Assignment, to: AssignmentState, reason: Reason, what: &'static str) -> Result<Actor> {
+fn change(
+    ctx: &mut dyn Ctx,
+    a: &mut Assignment,
+    to: AssignmentState,
+    reason: Reason,
+    what: &'static str,
+) -> Result<Actor> {
     let from = a.state;
     let step = table::step(table::ASSIGNMENT, from, to, reason).ok_or_else(|| illegal(a, what))?;
     a.state = to;
-    emit(ctx, MarketEvent::AssignmentTransition {
-        job: a.job_id,
-        attempt: a.attempt,
-        replica: a.replica,
-        provider: a.provider_id,
-        from,
-        to,
-        reason,
-    });
+    emit(
+        ctx,
+        MarketEvent::AssignmentTransition {
+            job: a.job_id,
+            attempt: a.attempt,
+            replica: a.replica,
+            provider: a.provider_id,
+            from,
+            to,
+            reason,
+        },
+    );
     Ok(step.by)
 }
 
@@ -148,7 +165,7 @@ pub(crate) fn enqueue(ctx: &mut dyn Ctx, job: &mut Job) -> Result<()> {
 /// Offers a job to the workers that were found for it.
 pub(crate) fn place(ctx: &mut dyn Ctx, job: &mut Job, found: &Match) -> Result<()> {
     let params = params::get(&*ctx)?;
-    let bond = spec::bond(&job.terms, &params)?;
+    let bond = spec::bond(&job.terms, &params);
     let height = ctx.block().height;
     job.class_id = found.class.as_str().to_owned();
     job.price_per_second = found.price;
@@ -207,7 +224,13 @@ pub struct Penalty<'a> {
 }
 
 /// Ends an assignment badly, with what it costs its provider.
-pub fn fail(ctx: &mut dyn Ctx, a: &mut Assignment, reason: Reason, evidence: &[u8], penalty: Option<Penalty<'_>>) -> Result<()> {
+pub fn fail(
+    ctx: &mut dyn Ctx,
+    a: &mut Assignment,
+    reason: Reason,
+    evidence: &[u8],
+    penalty: Option<Penalty<'_>>,
+) -> Result<()> {
     if let Some(penalty) = penalty {
         slash(ctx, a, penalty)?;
     }
@@ -215,6 +238,8 @@ pub fn fail(ctx: &mut dyn Ctx, a: &mut Assignment, reason: Reason, evidence: &[u
     finish(ctx, a, AssignmentState::Failed, reason, evidence)?;
     let outcome = match reason {
         Reason::StagingTimeout | Reason::ExecutionTimeout => Outcome::TimedOut,
+        // Silence when nobody had revealed yet is a missed deadline like another.
+        Reason::RevealWithheld if penalty.is_some_and(|p| p.reason == SlashReason::Timeout) => Outcome::TimedOut,
         Reason::WrongResult | Reason::RevealWithheld => Outcome::DataFraud,
         Reason::NoResult | Reason::WorkerDeclined => Outcome::Failed,
         Reason::CommitLate if was_acked => Outcome::Failed,
@@ -246,15 +271,18 @@ fn slash(ctx: &mut dyn Ctx, a: &mut Assignment, penalty: Penalty<'_>) -> Result<
         evidence: penalty.evidence.to_vec(),
     };
     SLASHES.set(ctx, id, &row.into())?;
-    emit(ctx, MarketEvent::Slashed {
-        provider: a.provider_id,
-        job: a.job_id,
-        attempt: a.attempt,
-        replica: a.replica,
-        amount: &taken,
-        reason: penalty.reason,
-        evidence: penalty.evidence,
-    });
+    emit(
+        ctx,
+        MarketEvent::Slashed {
+            provider: a.provider_id,
+            job: a.job_id,
+            attempt: a.attempt,
+            replica: a.replica,
+            amount: &taken,
+            reason: penalty.reason,
+            evidence: penalty.evidence,
+        },
+    );
     Ok(())
 }
 
@@ -339,7 +367,8 @@ pub(crate) fn end(ctx: &mut dyn Ctx, job: &mut Job, reason: Reason, evidence: &[
     job.ended_height = height;
     job.ended_time_ms = now_ms(&*ctx)?;
     if reason != Reason::Unspecified {
-        let actor = table::step(table::JOB, job.state, table::end_state(reason), reason).map_or(Actor::Chain, |step| step.by);
+        let actor =
+            table::step(table::JOB, job.state, table::end_state(reason), reason).map_or(Actor::Chain, |step| step.by);
         job.end = Some(End { reason, actor, evidence: evidence.to_vec() });
     }
     save(ctx, job)?;

@@ -106,10 +106,15 @@ fn assignments(ctx: &QueryCtx<'_>, request: QueryAssignmentsRequest) -> Result<Q
     Ok(QueryAssignmentsResponse { assignments: assignments.collect::<Result<_, _>>()? })
 }
 
-fn simulate_match(ctx: &QueryCtx<'_>, request: QuerySimulateMatchRequest) -> Result<QuerySimulateMatchResponse, Status> {
+fn simulate_match(
+    ctx: &QueryCtx<'_>,
+    request: QuerySimulateMatchRequest,
+) -> Result<QuerySimulateMatchResponse, Status> {
     let spec = request.spec.ok_or_else(|| Status::invalid("spec is missing"))?;
     // What a submission would be refused for is answered as such.
-    spec::check(&spec).and_then(|()| spec::check_params(&spec, &params::get(ctx)?)).map_err(|e| Status::invalid(e.to_string()))?;
+    spec::check(&spec)
+        .and_then(|()| spec::check_params(&spec, &params::get(ctx)?))
+        .map_err(|e| Status::invalid(e.to_string()))?;
     let request = draws::hypothetical(ctx, &spec)?;
     verdicts(ctx, &request, |simulation| simulation.to_string())
 }

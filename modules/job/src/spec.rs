@@ -10,7 +10,6 @@ use gantry_proto::gantry::job::v1::{
 
 use crate::{
     errors::JobError,
-    params::MILLION,
     types::{Terms, cost},
 };
 
@@ -89,7 +88,9 @@ pub fn check_params(spec: &JobSpec, params: &Params) -> Result<()> {
     let resources = spec.resources.as_ref().map_or(0, |r| r.predicates.len());
     at_most("predicates", resources, params.max_predicates.into())?;
     if spec.retries > params.max_retries {
-        return Err(JobError::TooMany { what: "retries", have: spec.retries.into(), most: params.max_retries.into() }.into());
+        return Err(
+            JobError::TooMany { what: "retries", have: spec.retries.into(), most: params.max_retries.into() }.into()
+        );
     }
     let timeouts = spec.timeouts.unwrap_or_default();
     for (what, have) in [
@@ -104,16 +105,24 @@ pub fn check_params(spec: &JobSpec, params: &Params) -> Result<()> {
     }
     let terms = Terms::try_from(spec)?;
     if terms.policy.replicas() > params.max_quorum {
-        return Err(JobError::BadPolicy(format!("{} replicas, at most {} are allowed", terms.policy.replicas(), params.max_quorum)).into());
+        return Err(JobError::BadPolicy(format!(
+            "{} replicas, at most {} are allowed",
+            terms.policy.replicas(),
+            params.max_quorum
+        ))
+        .into());
     }
-    bond(&terms, params)?;
+    if bond(&terms, params) == u128::MAX {
+        return Err(JobError::BadPrice("the bond for it overflows".into()).into());
+    }
     Ok(())
 }
 
-/// The bond that one assignment reserves.
-pub fn bond(terms: &Terms, params: &Params) -> Result<u128> {
-    gantry_matching::required_bond(terms.replica_cap(), params.bond_ratio_ppm)
-        .ok_or_else(|| JobError::BadPrice(format!("{} millionths of it overflow", params.bond_ratio_ppm / MILLION)).into())
+/// The bond that one assignment reserves; held at the largest amount there is, which nobody has, because parameters may
+/// change while a job waits.
+#[must_use]
+pub fn bond(terms: &Terms, params: &Params) -> u128 {
+    gantry_matching::required_bond(terms.replica_cap(), params.bond_ratio_ppm).unwrap_or(u128::MAX)
 }
 
 /// What the matcher is asked for: what the job says, and a machine for its runtime.
@@ -121,7 +130,8 @@ pub fn requirements(resources: &Resources) -> Result<Requirements> {
     let bad = |why: String| JobError::BadResources(why);
     let classes = resources.classes.iter().map(|id| id.parse::<ClassId>().map_err(|e| bad(e.to_string())));
     let predicates = resources.predicates.iter().map(|p| -> Result<Predicate, JobError> {
-        let attribute: Attribute = p.attribute.parse().map_err(|e: gantry_matching::AttributeError| bad(e.to_string()))?;
+        let attribute: Attribute =
+            p.attribute.parse().map_err(|e: gantry_matching::AttributeError| bad(e.to_string()))?;
         let one = || match p.values.as_slice() {
             [value] => Ok(*value),
             values => Err(bad(format!("{attribute}: one value is needed, {} are given", values.len()))),
@@ -141,7 +151,8 @@ pub fn requirements(resources: &Resources) -> Result<Requirements> {
     let mut requirements = Requirements {
         classes: classes.collect::<Result<_, _>>()?,
         predicates: predicates.collect::<Result<_, _>>()?,
-        min_reputation: u16::try_from(resources.min_reputation).map_err(|_| bad("min_reputation is above 1000".into()))?,
+        min_reputation: u16::try_from(resources.min_reputation)
+            .map_err(|_| bad("min_reputation is above 1000".into()))?,
     };
     requirements.validate().map_err(|e| bad(e.to_string()))?;
     // The one runtime that there is. What the job says of `kind` may make it impossible, which is told here.
@@ -172,10 +183,9 @@ pub fn dependencies(jobs: &[JobSpec], max_edges: u32) -> Result<Vec<Vec<usize>>>
         });
         let mut needs = BTreeSet::new();
         for name in job.dependencies.iter().chain(from_inputs) {
-            let at = places.get(name.as_str()).ok_or_else(|| JobError::UnknownDependency {
-                job: job.name.clone(),
-                dependency: name.clone(),
-            })?;
+            let at = places
+                .get(name.as_str())
+                .ok_or_else(|| JobError::UnknownDependency { job: job.name.clone(), dependency: name.clone() })?;
             needs.insert(*at);
         }
         edges = edges.saturating_add(needs.len());
@@ -319,7 +329,9 @@ fn check_terms(spec: &JobSpec) -> Result<()> {
     let terms = Terms::try_from(spec)?;
     let (price, total) = (&terms.max_price, &terms.max_total);
     if price.denom() != total.denom() {
-        return Err(JobError::BadPrice(format!("a second costs {}, the total is in {}", price.denom(), total.denom())).into());
+        return Err(
+            JobError::BadPrice(format!("a second costs {}, the total is in {}", price.denom(), total.denom())).into()
+        );
     }
     if price.is_zero() {
         return Err(JobError::BadPrice("max_price_per_second must be positive".into()).into());

@@ -5,9 +5,7 @@ use gantry_proto::gantry::{
     job::v1::{Graph, Params, Receipt, ResolvedInput},
     verifier::v1::Slash,
 };
-use gantry_store::{
-    DueQueue, IndexedMap, Item, Map, MultiIndex, Proto, Sequence, StoreName, index_list, prefixes,
-};
+use gantry_store::{DueQueue, IndexedMap, Item, Map, MultiIndex, Proto, Sequence, StoreName, index_list, prefixes};
 
 use crate::types::{Assignment, AssignmentKey, Job, TaskKey};
 

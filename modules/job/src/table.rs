@@ -89,7 +89,12 @@ pub const JOB: &[Step<JobState>] = steps! { JobState:
 };
 
 /// The step between two states for a reason, if it is legal.
-pub fn step<S: Copy + PartialEq>(table: &'static [Step<S>], from: S, to: S, reason: Reason) -> Option<&'static Step<S>> {
+pub fn step<S: Copy + PartialEq>(
+    table: &'static [Step<S>],
+    from: S,
+    to: S,
+    reason: Reason,
+) -> Option<&'static Step<S>> {
     table.iter().find(|step| step.from == from && step.to == to && step.reasons.contains(&reason))
 }
 
@@ -160,7 +165,11 @@ mod tests {
     }
 
     /// Walks a table from the start: what is reached, and that nothing leads out of an end or to itself.
-    fn walk<S: Copy + PartialEq + Ord + std::fmt::Debug>(table: &'static [Step<S>], start: S, ends: &[S]) -> BTreeSet<S> {
+    fn walk<S: Copy + PartialEq + Ord + std::fmt::Debug>(
+        table: &'static [Step<S>],
+        start: S,
+        ends: &[S],
+    ) -> BTreeSet<S> {
         let mut seen = BTreeSet::from([start]);
         let mut queue = VecDeque::from([start]);
         while let Some(from) = queue.pop_front() {
@@ -186,8 +195,12 @@ mod tests {
         for state in seen.into_iter().filter(|s| *s != A::Unspecified) {
             assert_eq!(is_live(state), !ends.contains(&state), "{state:?}");
             if is_live(state) {
-                assert!(ASSIGNMENT.iter().any(|s| s.from == state && s.to == A::Failed && s.by == Actor::Provider
-                    || s.from == state && s.to == A::Lapsed || state == A::Committed), "{state:?} has no fault of its own");
+                assert!(
+                    ASSIGNMENT.iter().any(|s| s.from == state && s.to == A::Failed && s.by == Actor::Provider
+                        || s.from == state && s.to == A::Lapsed
+                        || state == A::Committed),
+                    "{state:?} has no fault of its own"
+                );
             }
         }
 
@@ -205,12 +218,14 @@ mod tests {
     fn a_step_is_unique_and_a_reason_goes_with_an_end() {
         for reason in all_reasons() {
             for one in ASSIGNMENT {
-                let same = |s: &&Step<AssignmentState>| (s.from, s.to) == (one.from, one.to) && s.reasons.contains(&reason);
+                let same =
+                    |s: &&Step<AssignmentState>| (s.from, s.to) == (one.from, one.to) && s.reasons.contains(&reason);
                 assert!(ASSIGNMENT.iter().filter(same).count() <= 1, "{reason:?} {one:?}");
                 let fails = matches!(one.to, AssignmentState::Failed | AssignmentState::Lapsed);
                 assert_eq!(fails, !one.reasons.contains(&Unspecified), "{one:?}");
             }
-            let targets: BTreeSet<_> = JOB.iter().filter(|s| is_terminal(s.to) && s.reasons.contains(&reason)).map(|s| s.to).collect();
+            let targets: BTreeSet<_> =
+                JOB.iter().filter(|s| is_terminal(s.to) && s.reasons.contains(&reason)).map(|s| s.to).collect();
             assert!(targets.len() <= 1, "{reason:?} leads to {targets:?}");
             for one in JOB {
                 let same = |s: &&Step<JobState>| (s.from, s.to) == (one.from, one.to) && s.reasons.contains(&reason);

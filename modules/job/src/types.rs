@@ -101,7 +101,8 @@ impl TryFrom<&pb::JobSpec> for Terms {
         let max_price = Coin::from_field(spec.max_price_per_second.as_ref(), "max_price_per_second")?;
         let max_total = Coin::from_field(spec.max_price_total.as_ref(), "max_price_total")?;
         let seconds = spec.timeouts.unwrap_or_default().execution_seconds;
-        let max_run_ms = seconds.checked_mul(1000).ok_or_else(|| JobError::BadTimeouts("the execution timeout overflows".into()))?;
+        let max_run_ms =
+            seconds.checked_mul(1000).ok_or_else(|| JobError::BadTimeouts("the execution timeout overflows".into()))?;
         Ok(Self { policy, max_price, max_total, max_run_ms })
     }
 }
@@ -501,8 +502,13 @@ mod tests {
     fn tasks_survive_their_keys() {
         let key = (7, 2, 3);
         for task in [
-            Task::Lapse(key), Task::Cascade(7), Task::Shrink(7), Task::Staging(key),
-            Task::Execution(key), Task::Queue(7), Task::Deadline(7),
+            Task::Lapse(key),
+            Task::Cascade(7),
+            Task::Shrink(7),
+            Task::Staging(key),
+            Task::Execution(key),
+            Task::Queue(7),
+            Task::Deadline(7),
         ] {
             assert_eq!(Task::of(task.key()).unwrap(), task);
         }

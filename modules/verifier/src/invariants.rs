@@ -22,7 +22,10 @@ fn check(state: &dyn KvRead) -> Result<()> {
             let row = SUBMISSIONS.get(state, a.key())?;
             let opened = row.as_ref().is_some_and(|row| row.0.reveal.is_some());
             if row.is_none() || opened != (a.state == AssignmentState::Revealed) {
-                return Err(Error::fatal(format!("job {id}: the submission of replica {} is not as the assignment says", a.replica)));
+                return Err(Error::fatal(format!(
+                    "job {id}: the submission of replica {} is not as the assignment says",
+                    a.replica
+                )));
             }
         }
         let close = if job.reveal_close_height > 0 { job.reveal_close_height } else { job.commit_close_height };

@@ -76,11 +76,15 @@ fn close(ctx: &mut dyn Ctx, job: &mut Job) -> Result<()> {
 
 /// After a reveal: the last one brings the verdict, at the end of this block.
 pub(crate) fn revealed(ctx: &mut dyn Ctx, job: &Job) -> Result<()> {
-    let open = jobs::live(&*ctx, job)?.iter().any(|a| a.state == AssignmentState::Committed);
-    if !open {
-        WINDOWS.schedule(ctx, ctx.block().height, (job.id, job.attempt))?;
+    if all_revealed(&*ctx, job)? {
+        let height = ctx.block().height;
+        WINDOWS.schedule(ctx, height, (job.id, job.attempt))?;
     }
     Ok(())
+}
+
+fn all_revealed(state: &dyn KvRead, job: &Job) -> Result<bool> {
+    Ok(jobs::live(state, job)?.iter().all(|a| a.state == AssignmentState::Revealed))
 }
 
 /// End of a block: closes windows that are over, judges, forgets.
@@ -88,9 +92,14 @@ pub fn run_due(ctx: &mut BlockCtx<'_>) -> Result<()> {
     let height = ctx.block().height;
     for (_, (id, attempt)) in WINDOWS.pop_due(ctx, height, MAX_DUE)? {
         // A window of an attempt that was judged earlier is void.
-        let Some(mut job) = JOBS.get(ctx, id)?.filter(|job| !job.is_ended() && job.attempt == attempt) else { continue };
+        let Some(mut job) = JOBS.get(ctx, id)?.filter(|job| !job.is_ended() && job.attempt == attempt) else {
+            continue;
+        };
         if job.reveal_close_height > 0 {
-            judge(ctx, &mut job)?;
+            // The end of a commit window that closed early is none of the reveals'.
+            if job.reveal_close_height <= height || all_revealed(ctx, &job)? {
+                judge(ctx, &mut job)?;
+            }
         } else if job.commit_close_height <= height {
             close(ctx, &mut job)?;
         }
@@ -146,8 +155,11 @@ fn judge(ctx: &mut dyn Ctx, job: &mut Job) -> Result<()> {
 
     // Silence after another's reveal could be a way to get out of a wrong result, so it costs as much.
     let slash_wrong_ppm = params::get(&*ctx)?.slash_wrong_ppm;
-    let ppm = if by_digest.is_empty() { job_params::get(&*ctx)?.slash_timeout_ppm } else { slash_wrong_ppm };
-    let penalty = Penalty { ppm, reason: SlashReason::RevealWithheld, evidence: &[] };
+    let penalty = if by_digest.is_empty() {
+        Penalty { ppm: job_params::get(&*ctx)?.slash_timeout_ppm, reason: SlashReason::Timeout, evidence: &[] }
+    } else {
+        Penalty { ppm: slash_wrong_ppm, reason: SlashReason::RevealWithheld, evidence: &[] }
+    };
     let silent = ids(&withheld);
     for mut a in withheld {
         jobs::fail(ctx, &mut a, Reason::RevealWithheld, &[], Some(penalty))?;
@@ -189,12 +201,17 @@ fn judge(ctx: &mut dyn Ctx, job: &mut Job) -> Result<()> {
     let locations = verdict.locations.clone();
     tell(ctx, verdict)?;
     let replicas: Vec<u32> = winners.iter().map(|(a, _)| a.replica).collect();
-    settle::accept(ctx, job, &replicas, Accepted {
-        succeeded: succeeded(&result),
-        output_cid: &result.output_cid,
-        digest: &digest,
-        locations: &locations,
-    })
+    settle::accept(
+        ctx,
+        job,
+        &replicas,
+        Accepted {
+            succeeded: succeeded(&result),
+            output_cid: &result.output_cid,
+            digest: &digest,
+            locations: &locations,
+        },
+    )
 }
 
 /// Whether a result is that of a program that did what it should.
@@ -216,12 +233,15 @@ fn locations(winners: &[(Assignment, Submission)]) -> Vec<String> {
 }
 
 fn tell(ctx: &mut dyn Ctx, verdict: Verdict) -> Result<()> {
-    emit(ctx, MarketEvent::Verdict {
-        job: verdict.job_id,
-        attempt: verdict.attempt,
-        outcome: verdict.outcome(),
-        digest: &verdict.output_digest,
-        votes: verdict.votes,
-    });
+    emit(
+        ctx,
+        MarketEvent::Verdict {
+            job: verdict.job_id,
+            attempt: verdict.attempt,
+            outcome: verdict.outcome(),
+            digest: &verdict.output_digest,
+            votes: verdict.votes,
+        },
+    );
     Ok(VERDICTS.set(ctx, verdict.job_id, &verdict.into())?)
 }

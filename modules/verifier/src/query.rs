@@ -43,7 +43,10 @@ fn slashes(ctx: &QueryCtx<'_>, request: QuerySlashesRequest) -> Result<QuerySlas
     if request.provider_id == 0 {
         let page = SLASHES.paginate(ctx, All, &page)?;
         let pagination = page_response(&page);
-        return Ok(QuerySlashesResponse { slashes: page.items.into_iter().map(|(_, row)| row.0).collect(), pagination });
+        return Ok(QuerySlashesResponse {
+            slashes: page.items.into_iter().map(|(_, row)| row.0).collect(),
+            pagination,
+        });
     }
     let page = SLASHES.indexes.by_provider.paginate(ctx, request.provider_id, &page)?;
     let pagination = page_response(&page);

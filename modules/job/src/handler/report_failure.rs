@@ -25,7 +25,8 @@ impl Handler for ReportFailure {
 
     fn check(msg: &MsgReportFailure) -> Result<()> {
         if !REPORTABLE.contains(&msg.reason()) {
-            let name = Reason::try_from(msg.reason).map_or_else(|_| msg.reason.to_string(), |r| r.as_str_name().to_owned());
+            let name =
+                Reason::try_from(msg.reason).map_or_else(|_| msg.reason.to_string(), |r| r.as_str_name().to_owned());
             return Err(JobError::BadReason(name).into());
         }
         if msg.evidence.len() > MAX_EVIDENCE {

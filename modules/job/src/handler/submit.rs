@@ -28,7 +28,8 @@ impl Handler for SubmitJobs {
             return Err(JobError::NoJobs.into());
         }
         for (at, job) in msg.jobs.iter().enumerate() {
-            spec::check(job).map_err(|e| e.context(format!("job {at} ({:?})", job.name.chars().take(64).collect::<String>())))?;
+            spec::check(job)
+                .map_err(|e| e.context(format!("job {at} ({:?})", job.name.chars().take(64).collect::<String>())))?;
         }
         // The bound on edges is a parameter; here only what no bound could allow.
         spec::dependencies(&msg.jobs, u32::MAX).map(|_| ())
@@ -64,7 +65,14 @@ impl Handler for SubmitJobs {
 }
 
 /// Locks the money of one job and lets it wait: for others, or for workers.
-fn open(ctx: &mut dyn Ctx, renter: &Address, graph_id: u64, id: u64, spec: &JobSpec, dependencies: Vec<u64>) -> Result<()> {
+fn open(
+    ctx: &mut dyn Ctx,
+    renter: &Address,
+    graph_id: u64,
+    id: u64,
+    spec: &JobSpec,
+    dependencies: Vec<u64>,
+) -> Result<()> {
     let terms = Terms::try_from(spec)?;
     escrow::open(ctx, id, renter, terms.max_total.clone())?;
     for dependency in &dependencies {

@@ -55,10 +55,8 @@ impl Handler for RevealResult {
         if job.reveal_close_height == 0 {
             return Err(VerifierError::RevealTooEarly(job.id).into());
         }
-        let mut row = SUBMISSIONS
-            .get(ctx, a.key())?
-            .ok_or(VerifierError::NoCommitment { job: job.id, replica: a.replica })?
-            .0;
+        let mut row =
+            SUBMISSIONS.get(ctx, a.key())?.ok_or(VerifierError::NoCommitment { job: job.id, replica: a.replica })?.0;
         let output_digest = output_digest(
             reveal.exit_kind(),
             reveal.exit_code,

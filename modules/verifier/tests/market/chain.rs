@@ -14,7 +14,7 @@ use gantry_proto::{
         job::v1::*,
         provider::v1::{HardwareClass, HardwareKind, MsgHeartbeat, MsgRegisterProvider, MsgSetOffer},
         verifier::v1::{
-            Attested, ExitKind, MsgCommitResult, MsgRevealResult, Quorum, Reveal, VerificationPolicy, Verdict,
+            Attested, ExitKind, MsgCommitResult, MsgRevealResult, Quorum, Reveal, Verdict, VerificationPolicy,
             verification_policy::Kind,
         },
     },
@@ -94,7 +94,12 @@ impl Chain {
         job: impl FnOnce(&mut gantry_proto::gantry::job::v1::Params),
         verifier: impl FnOnce(&mut gantry_proto::gantry::verifier::v1::Params),
     ) -> Self {
-        let block = BlockInfo { chain_id: CHAIN_ID.into(), height: 0, time: Time { seconds: 1_700_000_000, nanos: 0 }, ..BlockInfo::default() };
+        let block = BlockInfo {
+            chain_id: CHAIN_ID.into(),
+            height: 0,
+            time: Time { seconds: 1_700_000_000, nanos: 0 },
+            ..BlockInfo::default()
+        };
         let mut chain = Self {
             state: Overlay::new(Empty),
             block,
@@ -185,7 +190,8 @@ impl Chain {
     fn phase(&mut self, phase: impl Fn(&dyn Module, &mut BlockCtx<'_>) -> Result<()>) {
         let mut ctx = BlockCtx::new(&mut self.state, &self.block);
         for module in modules() {
-            phase(&*module, &mut ctx).unwrap_or_else(|e| panic!("{} at height {}: {e}", module.name(), self.block.height));
+            phase(&*module, &mut ctx)
+                .unwrap_or_else(|e| panic!("{} at height {}: {e}", module.name(), self.block.height));
         }
         let events = ctx.into_events();
         self.events.extend(events);
@@ -216,7 +222,8 @@ impl Chain {
     /// All invariants, and the supply.
     pub fn check(&self) {
         for invariant in modules().iter().flat_map(|m| m.invariants()) {
-            (invariant.check)(&self.state).unwrap_or_else(|e| panic!("{} at height {}: {e}", invariant.name, self.block.height));
+            (invariant.check)(&self.state)
+                .unwrap_or_else(|e| panic!("{} at height {}: {e}", invariant.name, self.block.height));
         }
         let supply = gantry_bank::keeper::supply(&self.state, BASE_DENOM).unwrap();
         assert_eq!(supply, WEALTH * (self.owners.len() as u128 + 3), "supply at height {}", self.block.height);
@@ -298,8 +305,14 @@ impl Chain {
     pub fn commit(&mut self, a: &Assignment, result: &Outcome) -> Result<()> {
         let (job_id, attempt, replica) = a.key();
         let commitment = commitment(a, result).to_vec();
-        self.tx(&MsgCommitResult { operator: operator(a.provider_id).to_string(), job_id, attempt, replica, commitment })
-            .map(drop)
+        self.tx(&MsgCommitResult {
+            operator: operator(a.provider_id).to_string(),
+            job_id,
+            attempt,
+            replica,
+            commitment,
+        })
+        .map(drop)
     }
 
     pub fn reveal(&mut self, a: &Assignment, result: &Outcome) -> Result<()> {
@@ -454,7 +467,13 @@ pub fn spec(name: &str) -> JobSpec {
         outputs: vec!["tile.png".into()],
         sources: vec!["http://127.0.0.1:9999".into()],
         resources: None,
-        limits: Some(Limits { memory_bytes: 64 << 20, fuel: 1_000_000, output_bytes: 1 << 20, output_files: 10, log_bytes: 1 << 16 }),
+        limits: Some(Limits {
+            memory_bytes: 64 << 20,
+            fuel: 1_000_000,
+            output_bytes: 1 << 20,
+            output_files: 10,
+            log_bytes: 1 << 16,
+        }),
         timeouts: Some(Timeouts { queue_seconds: 60, staging_seconds: 20, execution_seconds: 60 }),
         deadline_seconds: 0,
         retries: 0,

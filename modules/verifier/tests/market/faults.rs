@@ -133,7 +133,11 @@ fn commitments_that_are_refused() {
     c.begin();
     assert_eq!(code(c.commit(&drawn[0], &good())), ("job", 5), "not running");
     let short = MsgCommitResult {
-        operator: operator(drawn[0].provider_id).to_string(), job_id: job, attempt: 1, replica: 0, commitment: vec![1; 33],
+        operator: operator(drawn[0].provider_id).to_string(),
+        job_id: job,
+        attempt: 1,
+        replica: 0,
+        commitment: vec![1; 33],
     };
     assert_eq!(code(c.tx(&short)), ("verifier", 2));
     assert_eq!(code(c.tx(&MsgCommitResult { job_id: 99, commitment: vec![1; 32], ..short.clone() })), ("job", 2));
@@ -151,6 +155,23 @@ fn commitments_that_are_refused() {
     c.block(|c| drawn[..2].iter().for_each(|a| c.reveal(a, &good()).unwrap()));
     assert_eq!(c.state_of(job), JobState::Completed);
     assert_eq!((c.verdict(job).unwrap().votes, c.pool()), (2, 0));
+}
+
+/// The end of a commit window that closed early is no end of the reveals.
+#[test]
+fn a_window_that_closed_early_does_not_cut_the_next_one_short() {
+    let mut c = Chain::new(3);
+    let job = c.submit(vec![quorum("one", 2, 3)])[0];
+    let drawn = c.start(job);
+    c.block(|c| drawn[..2].iter().for_each(|a| c.commit(a, &good()).unwrap()));
+    let close = c.job(job).commit_close_height;
+    c.until(job, |c| c.block.height == close - 3);
+    c.block(|c| c.commit(&drawn[2], &good())).unwrap();
+    let reveal_close = c.job(job).reveal_close_height;
+    assert_eq!(reveal_close, close - 2 + 10);
+    c.until(job, |c| c.block.height == reveal_close - 1);
+    c.block(|c| drawn.iter().for_each(|a| c.reveal(a, &good()).unwrap()));
+    assert_eq!((c.state_of(job), c.pool()), (JobState::Completed, 0));
 }
 
 /// Whoever commits to nonsense at once cannot shut the others out.
@@ -222,6 +243,29 @@ fn a_program_that_fails_alike_everywhere_is_paid_for() {
     }
 }
 
+/// Parameters that nobody can meet any more make a waiting job wait, and the chain goes on.
+#[test]
+fn a_change_of_parameters_does_not_stop_the_chain() {
+    let mut c = Chain::new(1);
+    let dear = JobSpec {
+        max_price_per_second: Some(gantry_core::Coin::base(u128::MAX / 10_000).to_proto()),
+        timeouts: Some(Timeouts { queue_seconds: 60, staging_seconds: 1, execution_seconds: 1 }),
+        max_price_total: Some(gantry_core::Coin::base(u128::MAX / 10_000).to_proto()),
+        ..spec("one")
+    };
+    let job = c.submit(vec![spec("one")])[0];
+    let mut params = gantry_job::params::get(&c.state).unwrap();
+    params.bond_ratio_ppm = 1_000_000_000;
+    gantry_job::state::PARAMS.set(&mut c.state, &params.into()).unwrap();
+    // As if it had been submitted and paid for before.
+    let mut row = c.job(job);
+    row.terms = gantry_job::Terms::try_from(&dear).unwrap();
+    row.spec = dear;
+    gantry_job::state::JOBS.set(&mut c.state, job, &row).unwrap();
+    c.until(job, |c| c.job(job).is_ended());
+    assert_eq!(c.reason_of(job), Reason::QueueTimeout);
+}
+
 // --- silence -----------------------------------------------------------------------------------------------------
 
 #[test]
@@ -233,7 +277,10 @@ fn silence_after_the_offer_costs_a_strike_and_another_is_drawn_at_the_same_age()
     c.block(|c| drawn[..2].iter().for_each(|a| c.ack(a).unwrap()));
     c.until(job, |c| c.live(job).len() == 2);
     let lapsed = c.assignment(&drawn[2]);
-    assert_eq!((lapsed.state, lapsed.reason(), lapsed.slashed), (AssignmentState::Lapsed, Reason::NoAcknowledgement, 0));
+    assert_eq!(
+        (lapsed.state, lapsed.reason(), lapsed.slashed),
+        (AssignmentState::Lapsed, Reason::NoAcknowledgement, 0)
+    );
     assert_eq!(c.block.height, lapsed.offered_height + 10);
     let offer = gantry_provider::keeper::offer(&c.state, lapsed.provider_id, lapsed.offer_id).unwrap();
     assert_eq!((offer.strikes, offer.in_use), (1, 0));
@@ -447,7 +494,8 @@ fn a_deadline_ends_what_has_not_committed() {
     assert_eq!((c.state_of(job), c.reason_of(job)), (JobState::Expired, Reason::Deadline));
 
     // A job that still waits for another.
-    let jobs = c.submit(vec![spec("one"), JobSpec { deadline_seconds: 5, dependencies: vec!["one".into()], ..spec("two") }]);
+    let jobs =
+        c.submit(vec![spec("one"), JobSpec { deadline_seconds: 5, dependencies: vec!["one".into()], ..spec("two") }]);
     c.blocks(7);
     assert_eq!(c.reason_of(jobs[1]), Reason::Deadline);
 }

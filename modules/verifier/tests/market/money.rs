@@ -34,7 +34,8 @@ fn cancelling_before_an_acknowledgement_is_free() {
 /// The price times the time since the acknowledgement, whatever the state.
 #[test]
 fn cancelling_after_an_acknowledgement_pays_staging_and_run() {
-    for (state, seconds) in [(AssignmentState::Acked, 4), (AssignmentState::Staging, 4), (AssignmentState::Running, 4)] {
+    for (state, seconds) in [(AssignmentState::Acked, 4), (AssignmentState::Staging, 4), (AssignmentState::Running, 4)]
+    {
         let mut c = Chain::new(3);
         let job = c.submit(vec![quorum("one", 2, 3)])[0];
         c.until(job, |c| !c.live(job).is_empty());
@@ -124,7 +125,8 @@ fn a_graph_feeds_outputs_into_inputs() {
     let merge = c.job(jobs[0]);
     assert_eq!((merge.state, merge.open_dependencies, &merge.dependencies[..]), (JobState::Pending, 2, &jobs[1..]));
     let inputs = |c: &Chain| -> Vec<ResolvedInput> {
-        let response: QueryJobResponse = c.query("/gantry.job.v1.Query/Job", &QueryJobRequest { job_id: jobs[0] }).unwrap();
+        let response: QueryJobResponse =
+            c.query("/gantry.job.v1.Query/Job", &QueryJobRequest { job_id: jobs[0] }).unwrap();
         response.inputs
     };
     assert_eq!(inputs(&c), []);
@@ -142,9 +144,18 @@ fn a_graph_feeds_outputs_into_inputs() {
     assert_eq!(c.state_of(jobs[0]), JobState::Queued);
     let resolved = inputs(&c);
     assert_eq!(resolved.len(), 3);
-    assert_eq!((resolved[0].path.as_str(), resolved[0].cid.as_str(), resolved[0].subpath.as_str()), ("left.png", OUTPUT, "tile.png"));
-    assert_eq!((resolved[1].subpath.as_str(), &resolved[1].sources[..]), ("", &[format!("http://127.0.0.1:{}", 7000 + maker)][..]));
-    assert_eq!((resolved[2].cid.as_str(), &resolved[2].sources[..]), (IMAGE, &["http://127.0.0.1:9999".to_owned()][..]));
+    assert_eq!(
+        (resolved[0].path.as_str(), resolved[0].cid.as_str(), resolved[0].subpath.as_str()),
+        ("left.png", OUTPUT, "tile.png")
+    );
+    assert_eq!(
+        (resolved[1].subpath.as_str(), &resolved[1].sources[..]),
+        ("", &[format!("http://127.0.0.1:{}", 7000 + maker)][..])
+    );
+    assert_eq!(
+        (resolved[2].cid.as_str(), &resolved[2].sources[..]),
+        (IMAGE, &["http://127.0.0.1:9999".to_owned()][..])
+    );
 
     let a = c.start(jobs[0]).remove(0);
     let followed: QueryAssignmentsResponse =
@@ -190,7 +201,10 @@ fn an_ended_job_shrinks_to_a_receipt() {
     let response: QueryJobResponse = c.query("/gantry.job.v1.Query/Job", &QueryJobRequest { job_id: jobs[0] }).unwrap();
     assert_eq!((response.job, response.assignments.len()), (None, 0));
     let receipt = response.receipt.unwrap();
-    assert_eq!((receipt.state(), receipt.output_cid.as_str(), receipt.ended_height), (JobState::Completed, OUTPUT, ended));
+    assert_eq!(
+        (receipt.state(), receipt.output_cid.as_str(), receipt.ended_height),
+        (JobState::Completed, OUTPUT, ended)
+    );
     assert_eq!(receipt.paid.unwrap().amount, "1960");
     // The one that takes its output is not disturbed.
     let inputs: QueryJobResponse = c.query("/gantry.job.v1.Query/Job", &QueryJobRequest { job_id: jobs[1] }).unwrap();

@@ -14,13 +14,26 @@ use crate::chain::*;
 #[derive(Clone, Debug)]
 enum Op {
     /// A job or a small graph.
-    Submit { shape: u8, retries: u32, deadline: u64 },
+    Submit {
+        shape: u8,
+        retries: u32,
+        deadline: u64,
+    },
     Cancel(usize),
     /// The next step of a worker, with a good or a wrong result.
-    Step { which: usize, honest: bool },
+    Step {
+        which: usize,
+        honest: bool,
+    },
     /// Any message of a worker, in place or not.
-    Wild { which: usize, what: u8 },
-    Report { which: usize, reason: usize },
+    Wild {
+        which: usize,
+        what: u8,
+    },
+    Report {
+        which: usize,
+        reason: usize,
+    },
     Unbond(u64),
     Bond(u64),
     RemoveOffer(u64),
@@ -68,7 +81,7 @@ fn jobs(shape: u8, retries: u32, deadline: u64) -> Vec<JobSpec> {
         job.deadline_seconds = if deadline > 30 { deadline } else { 0 };
         job.timeouts = Some(Timeouts { queue_seconds: 25, staging_seconds: 8, execution_seconds: 12 });
         // Less than the longest run costs, for some.
-        if deadline % 3 == 0 {
+        if deadline.is_multiple_of(3) {
             let replicas = job.max_price_total.as_ref().unwrap().amount.parse::<u128>().unwrap() / 120_000;
             job.max_price_total = Some(Coin::base(replicas * 5000).to_proto());
         }
@@ -109,7 +122,8 @@ fn apply(c: &mut Chain, ids: &mut Vec<u64>, op: &Op) {
                 AssignmentState::Running => c.commit(&a, &result),
                 AssignmentState::Committed => {
                     let open = c.job(a.job_id).reveal_close_height > 0;
-                    let result = [good(), wrong(0), wrong(1), wrong(3)].into_iter().find(|r| committed_to(c, &a, r)).unwrap();
+                    let result =
+                        [good(), wrong(0), wrong(1), wrong(3)].into_iter().find(|r| committed_to(c, &a, r)).unwrap();
                     assert_eq!(c.reveal(&a, &result).is_ok(), open);
                     return;
                 }

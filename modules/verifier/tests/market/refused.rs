@@ -41,7 +41,11 @@ const CASES: &[(&str, Change, (&str, u32))] = &[
     ("no image", |s| s.image = None, ("job", 21)),
     ("an empty image", |s| s.image.as_mut().unwrap().size_bytes = 0, ("job", 21)),
     ("no CID", |s| s.image.as_mut().unwrap().root_cid = "hello".into(), ("job", 15)),
-    ("CID version 0", |s| s.image.as_mut().unwrap().root_cid = "QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWnPbdG".into(), ("job", 15)),
+    (
+        "CID version 0",
+        |s| s.image.as_mut().unwrap().root_cid = "QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWnPbdG".into(),
+        ("job", 15),
+    ),
     ("another base", |s| s.image.as_mut().unwrap().root_cid = IMAGE.to_uppercase(), ("job", 15)),
     ("a CID without end", |s| s.image.as_mut().unwrap().root_cid = format!("{IMAGE}{}", "a".repeat(200)), ("job", 15)),
     ("an absolute path", |s| s.inputs = vec![input("/etc/passwd")], ("job", 14)),
@@ -61,17 +65,42 @@ const CASES: &[(&str, Change, (&str, u32))] = &[
     ("NUL in an argument", |s| s.args = vec!["x\0".into()], ("job", 24)),
     ("a variable twice", |s| s.env = vec![EnvVar { name: "A".into(), value: String::new() }; 2], ("job", 24)),
     ("an unknown attribute", |s| s.resources = resources(vec![predicate("speed", PredicateOp::Ge, &[1])]), ("job", 18)),
-    ("no operator", |s| s.resources = resources(vec![predicate("memory_mib", PredicateOp::Unspecified, &[1])]), ("job", 18)),
+    (
+        "no operator",
+        |s| s.resources = resources(vec![predicate("memory_mib", PredicateOp::Unspecified, &[1])]),
+        ("job", 18),
+    ),
     ("no value", |s| s.resources = resources(vec![predicate("memory_mib", PredicateOp::Ge, &[])]), ("job", 18)),
     (
         "what nothing can be",
-        |s| s.resources = resources(vec![predicate("memory_mib", PredicateOp::Ge, &[8]), predicate("memory_mib", PredicateOp::Lt, &[8])]),
+        |s| {
+            s.resources = resources(vec![
+                predicate("memory_mib", PredicateOp::Ge, &[8]),
+                predicate("memory_mib", PredicateOp::Lt, &[8]),
+            ])
+        },
         ("job", 18),
     ),
-    ("a runtime on another machine", |s| s.resources = resources(vec![predicate("kind", PredicateOp::Eq, &[3])]), ("job", 18)),
-    ("many predicates", |s| s.resources = resources(vec![predicate("memory_mib", PredicateOp::Ge, &[1]); 17]), ("job", 18)),
-    ("no such class", |s| s.resources = Some(Resources { classes: vec!["gpu".into()], ..Resources::default() }), ("job", 18)),
-    ("too much reputation", |s| s.resources = Some(Resources { min_reputation: 1001, ..Resources::default() }), ("job", 18)),
+    (
+        "a runtime on another machine",
+        |s| s.resources = resources(vec![predicate("kind", PredicateOp::Eq, &[3])]),
+        ("job", 18),
+    ),
+    (
+        "many predicates",
+        |s| s.resources = resources(vec![predicate("memory_mib", PredicateOp::Ge, &[1]); 17]),
+        ("job", 18),
+    ),
+    (
+        "no such class",
+        |s| s.resources = Some(Resources { classes: vec!["gpu".into()], ..Resources::default() }),
+        ("job", 18),
+    ),
+    (
+        "too much reputation",
+        |s| s.resources = Some(Resources { min_reputation: 1001, ..Resources::default() }),
+        ("job", 18),
+    ),
     ("no limits", |s| s.limits = None, ("job", 20)),
     ("no memory", |s| s.limits.as_mut().unwrap().memory_bytes = 0, ("job", 20)),
     ("too much memory", |s| s.limits.as_mut().unwrap().memory_bytes = (4 << 30) + 1, ("job", 20)),
@@ -85,19 +114,43 @@ const CASES: &[(&str, Change, (&str, u32))] = &[
     ("no price", |s| s.max_price_per_second = None, ("sdk", 10)),
     ("price 0", |s| s.max_price_per_second = coin(0), ("job", 16)),
     ("a price below 0", |s| s.max_price_per_second.as_mut().unwrap().amount = "-1".into(), ("sdk", 10)),
-    ("a price that overflows", |s| { s.max_price_per_second = coin(u128::MAX); s.max_price_total = coin(u128::MAX); }, ("job", 16)),
-    ("a price over 128 bits", |s| s.max_price_per_second.as_mut().unwrap().amount = format!("1{}", "0".repeat(60)), ("sdk", 10)),
+    (
+        "a price that overflows",
+        |s| {
+            s.max_price_per_second = coin(u128::MAX);
+            s.max_price_total = coin(u128::MAX);
+        },
+        ("job", 16),
+    ),
+    (
+        "a price over 128 bits",
+        |s| s.max_price_per_second.as_mut().unwrap().amount = format!("1{}", "0".repeat(60)),
+        ("sdk", 10),
+    ),
     (
         "a bond that overflows",
-        |s| { s.max_price_per_second = coin(u128::MAX / 100); s.max_price_total = coin(u128::MAX); },
+        |s| {
+            s.max_price_per_second = coin(u128::MAX / 100);
+            s.max_price_total = coin(u128::MAX);
+        },
         ("job", 16),
     ),
     ("no total", |s| s.max_price_total = coin(0), ("job", 16)),
-    ("less than a second of all replicas", |s| { s.policy = policy(2, 3); s.max_price_total = coin(5_999); }, ("job", 16)),
+    (
+        "less than a second of all replicas",
+        |s| {
+            s.policy = policy(2, 3);
+            s.max_price_total = coin(5_999);
+        },
+        ("job", 16),
+    ),
     ("two denoms", |s| s.max_price_total.as_mut().unwrap().denom = "uother".into(), ("job", 16)),
     (
         "a denom that is not allowed",
-        |s| { s.max_price_total.as_mut().unwrap().denom = "uother".into(); s.max_price_per_second.as_mut().unwrap().denom = "uother".into(); },
+        |s| {
+            s.max_price_total.as_mut().unwrap().denom = "uother".into();
+            s.max_price_per_second.as_mut().unwrap().denom = "uother".into();
+        },
         ("escrow", 3),
     ),
     ("more than there is", |s| s.max_price_total = coin(WEALTH + 1), ("sdk", 5)),
@@ -106,12 +159,24 @@ const CASES: &[(&str, Change, (&str, u32))] = &[
     ("no majority", |s| s.policy = policy(1, 2), ("job", 17)),
     ("more votes than voters", |s| s.policy = policy(4, 3), ("job", 17)),
     ("a quorum of none", |s| s.policy = policy(0, 0), ("job", 17)),
-    ("a crowd", |s| { s.policy = policy(5, 8); s.max_price_total = coin(1_000_000); }, ("job", 17)),
+    (
+        "a crowd",
+        |s| {
+            s.policy = policy(5, 8);
+            s.max_price_total = coin(1_000_000);
+        },
+        ("job", 17),
+    ),
     ("a dependency on itself", |s| s.dependencies = vec!["one".into()], ("job", 12)),
     ("an unknown dependency", |s| s.dependencies = vec!["two".into()], ("job", 11)),
     (
         "an unknown output",
-        |s| s.inputs = vec![Input { path: "a".into(), source: Some(Source::Output(OutputRef { job: "two".into(), path: String::new() })) }],
+        |s| {
+            s.inputs = vec![Input {
+                path: "a".into(),
+                source: Some(Source::Output(OutputRef { job: "two".into(), path: String::new() })),
+            }]
+        },
         ("job", 11),
     ),
 ];
@@ -136,13 +201,15 @@ fn each_has_its_code_and_locks_nothing() {
 #[test]
 fn graphs_that_are_refused() {
     let mut c = Chain::new(1);
-    let after = |name: &str, on: &[&str]| JobSpec { dependencies: on.iter().map(|s| (*s).to_owned()).collect(), ..spec(name) };
+    let after =
+        |name: &str, on: &[&str]| JobSpec { dependencies: on.iter().map(|s| (*s).to_owned()).collect(), ..spec(name) };
     c.begin();
     assert_eq!(code(c.submit_as("renter", vec![])), ("job", 23));
     assert_eq!(code(c.submit_as("renter", vec![spec("a"), spec("a")])), ("job", 10));
     let circle = vec![after("a", &["c"]), after("b", &["a"]), after("c", &["b"])];
     assert_eq!(code(c.submit_as("renter", circle)), ("job", 12));
-    let implied = Input { path: "x".into(), source: Some(Source::Output(OutputRef { job: "b".into(), path: String::new() })) };
+    let implied =
+        Input { path: "x".into(), source: Some(Source::Output(OutputRef { job: "b".into(), path: String::new() })) };
     let through_input = vec![JobSpec { inputs: vec![implied], ..spec("a") }, after("b", &["a"])];
     assert_eq!(code(c.submit_as("renter", through_input)), ("job", 12));
     let crowd = (0..257).map(|n| spec(&format!("j{n}"))).collect();
@@ -156,7 +223,13 @@ fn graphs_that_are_refused() {
     assert_eq!(code(c.submit_as("renter", three)), ("sdk", 5));
     assert_eq!(c.spent(), 0);
     // A long chain is no recursion.
-    let chain = (0..256).map(|n| if n == 0 { spec("j0") } else { JobSpec { dependencies: vec![format!("j{}", n - 1)], max_price_total: coin(2000), ..spec(&format!("j{n}")) } });
+    let chain = (0..256).map(|n| {
+        if n == 0 {
+            spec("j0")
+        } else {
+            JobSpec { dependencies: vec![format!("j{}", n - 1)], max_price_total: coin(2000), ..spec(&format!("j{n}")) }
+        }
+    });
     assert_eq!(c.submit_as("renter", chain.collect()).unwrap().len(), 256);
     c.end();
 }

@@ -21,27 +21,33 @@ fn every_transition_is_told() {
     let told: Vec<String> = c
         .events
         .iter()
-        .filter(|e| ["gantry_job", "gantry_assignment", "gantry_slash", "gantry_verdict", "gantry_settlement"].contains(&e.kind.as_str()))
+        .filter(|e| {
+            ["gantry_job", "gantry_assignment", "gantry_slash", "gantry_verdict", "gantry_settlement"]
+                .contains(&e.kind.as_str())
+        })
         .filter(|e| e.kind != "gantry_assignment" || value(e, "replica") == "2")
         .map(|e| format!("{} {}>{} {}", e.kind, value(e, "from"), value(e, "to"), value(e, "reason")))
         .collect();
-    assert_eq!(told, [
-        "gantry_job >queued ",
-        "gantry_assignment >offered ",
-        "gantry_job queued>active ",
-        "gantry_assignment offered>acked ",
-        "gantry_assignment acked>staging ",
-        "gantry_assignment staging>running ",
-        "gantry_assignment running>committed ",
-        "gantry_job active>verifying ",
-        "gantry_assignment committed>revealed ",
-        "gantry_slash > wrong_result",
-        "gantry_assignment revealed>failed wrong_result",
-        "gantry_verdict > ",
-        "gantry_settlement > ",
-        "gantry_settlement > ",
-        "gantry_job verifying>completed ",
-    ]);
+    assert_eq!(
+        told,
+        [
+            "gantry_job >queued ",
+            "gantry_assignment >offered ",
+            "gantry_job queued>active ",
+            "gantry_assignment offered>acked ",
+            "gantry_assignment acked>staging ",
+            "gantry_assignment staging>running ",
+            "gantry_assignment running>committed ",
+            "gantry_job active>verifying ",
+            "gantry_assignment committed>revealed ",
+            "gantry_slash > wrong_result",
+            "gantry_assignment revealed>failed wrong_result",
+            "gantry_verdict > ",
+            "gantry_settlement > ",
+            "gantry_settlement > ",
+            "gantry_job verifying>completed ",
+        ]
+    );
     assert_eq!(drawn.len(), 3);
 }
 
@@ -56,7 +62,10 @@ fn a_job_that_waits_is_explained() {
     let answer = simulate(&c, quorum("one", 2, 3)).unwrap();
     assert_eq!((answer.feasible_owners, answer.needed, answer.offers.len()), (3, 3, 4));
     let dear = answer.offers.iter().find(|o| !o.feasible).unwrap();
-    assert_eq!((dear.provider_id, dear.offer_id, dear.reason_code.as_str(), dear.moniker.as_str()), (2, 2, "price", "worker 2"));
+    assert_eq!(
+        (dear.provider_id, dear.offer_id, dear.reason_code.as_str(), dear.moniker.as_str()),
+        (2, 2, "price", "worker 2")
+    );
     let refused = simulate(&c, JobSpec { policy: None, ..spec("one") }).unwrap_err();
     assert_eq!(refused.code, gantry_core::Code::InvalidArgument);
 
@@ -74,13 +83,21 @@ fn a_job_that_waits_is_explained() {
     assert!(explain(&c, jobs[1]).summary.contains("1 other job"));
     c.start(jobs[0]);
     assert_eq!(explain(&c, jobs[0]).summary, "does not wait for workers: it is active");
-    let none = c.query::<_, QuerySimulateMatchResponse>("/gantry.matching.v1.Query/ExplainJob", &QueryExplainJobRequest { job_id: 99 });
+    let none = c.query::<_, QuerySimulateMatchResponse>(
+        "/gantry.matching.v1.Query/ExplainJob",
+        &QueryExplainJobRequest { job_id: 99 },
+    );
     assert_eq!(none.unwrap_err().code, gantry_core::Code::NotFound);
 }
 
 /// The rows of two stores.
 fn rows(changes: &Changes, store: &str) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
-    changes.iter().filter(|(s, _, _)| s.as_str() == store).map(|(_, k, v)| (k.to_vec(), v.map(<[u8]>::to_vec))).filter(|(_, v)| v.is_some()).collect()
+    changes
+        .iter()
+        .filter(|(s, _, _)| s.as_str() == store)
+        .map(|(_, k, v)| (k.to_vec(), v.map(<[u8]>::to_vec)))
+        .filter(|(_, v)| v.is_some())
+        .collect()
 }
 
 /// In the middle of everything: one job waits, one runs, one is revealed, one has ended badly, one waits for another.
@@ -135,8 +152,10 @@ fn an_exported_state_imports_as_itself() {
     let differ: Vec<_> = was.iter().filter(|row| !is.contains(row)).collect();
     assert!(differ.iter().all(|(key, _)| key == b"\x02"), "{differ:02x?}");
     assert!(is.iter().all(|row| was.contains(row)));
-    let verifier = |changes: &Changes| rows(changes, "verifier").into_iter().filter(|(key, _)| key[0] != 0x13).collect::<Vec<_>>();
-    let void = |rows: Vec<(Vec<u8>, Option<Vec<u8>>)>| rows.into_iter().filter(|(key, _)| key[0] != 0x12).collect::<Vec<_>>();
+    let verifier =
+        |changes: &Changes| rows(changes, "verifier").into_iter().filter(|(key, _)| key[0] != 0x13).collect::<Vec<_>>();
+    let void =
+        |rows: Vec<(Vec<u8>, Option<Vec<u8>>)>| rows.into_iter().filter(|(key, _)| key[0] != 0x12).collect::<Vec<_>>();
     assert_eq!(void(verifier(c.state.changes())), void(verifier(again.changes())));
 }
 
@@ -150,7 +169,10 @@ fn genesis_that_contradicts_itself_is_refused() {
     for (path, value) in [
         ("params", serde_json::Value::Null),
         ("waiting", serde_json::json!([{"job_id": "7", "since_height": "1"}])),
-        ("due", serde_json::json!([{"at": "1", "market_time": true, "task": 1, "job_id": "1", "attempt": 1, "replica": 0}])),
+        (
+            "due",
+            serde_json::json!([{"at": "1", "market_time": true, "task": 1, "job_id": "1", "attempt": 1, "replica": 0}]),
+        ),
         ("due", serde_json::json!([{"at": "1", "task": 99, "job_id": "1"}])),
         ("assignments", serde_json::json!([{"job_id": "7", "reserved_bond": "0", "paid": "0", "slashed": "0"}])),
         ("graphs", serde_json::json!([{"id": "7"}])),
@@ -183,7 +205,6 @@ fn messages_stay_within_their_gas() {
         ("MsgCancelJob", 900_000),
     ] {
         let used = c.gas[message];
-        println!("{message}: {used}");
         assert!(used <= most, "{message} took {used}");
     }
 }
