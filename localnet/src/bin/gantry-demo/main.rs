@@ -7,7 +7,9 @@ use std::{
     fs,
     io::{BufRead, BufReader, IsTerminal},
     path::{Path, PathBuf},
-    process::{Command, ExitCode, Stdio},
+    process::{Child, Command, ExitCode, Stdio},
+    sync::mpsc,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -88,14 +90,11 @@ async fn run(args: Args) -> Result<()> {
     let submitted = Instant::now();
     let graph = submit(&net, &args.file)?;
     phases.push(Phase::new("jobs submitted", submitted));
-    let first_log = tokio::task::spawn_blocking({
-        let (command, job) = (gantry(&net, &["logs", "--follow"])?, graph.jobs[0]);
-        move || first_line(command, job, submitted)
-    });
+    let first_log = FirstLine::listen(&net, &graph.jobs, submitted)?;
 
     watch(&net, graph.id)?;
     phases.push(Phase::new("jobs done and paid", submitted));
-    let first_log = first_log.await??;
+    let first_log = first_log.took()?;
 
     let chain = net.chain().await?;
     let report = Report::read(&chain, graph.id, before, first_log, phases).await?;
@@ -199,16 +198,47 @@ fn watch(net: &Localnet, graph: u64) -> Result<()> {
     Ok(())
 }
 
-/// Seconds from submission to the first line of a job's log, as its renter sees it.
-fn first_line(mut command: Command, job: u64, submitted: Instant) -> Result<Duration> {
-    let mut child = command.arg(job.to_string()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().context("the log's pipe")?).read_line(&mut line)?;
-    let taken = submitted.elapsed();
-    let _ = child.kill();
-    child.wait()?;
-    ensure!(!line.is_empty(), "gantry logs showed nothing");
-    Ok(taken)
+/// Waits for the first line of any job's log, as the renter sees it: `gantry logs --follow` for each job.
+struct FirstLine {
+    followers: Vec<Child>,
+    first: mpsc::Receiver<Duration>,
+}
+
+impl FirstLine {
+    fn listen(net: &Localnet, jobs: &[u64], submitted: Instant) -> Result<Self> {
+        let (tell, first) = mpsc::channel();
+        let mut followers = Vec::new();
+        for job in jobs {
+            let mut command = gantry(net, &["logs", &job.to_string(), "--follow"])?;
+            let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+            let log = child.stdout.take().context("the log's pipe")?;
+            let tell = tell.clone();
+            thread::spawn(move || {
+                let mut line = String::new();
+                if BufReader::new(log).read_line(&mut line).is_ok_and(|read| read > 0) {
+                    // Nobody listens any more once the first has come.
+                    let _ = tell.send(submitted.elapsed());
+                }
+            });
+            followers.push(child);
+        }
+        Ok(Self { followers, first })
+    }
+
+    /// How long it took; the jobs have ended, so a line has come or none will.
+    fn took(&self) -> Result<Duration> {
+        self.first.recv_timeout(Duration::from_secs(5)).context("gantry logs showed nothing")
+    }
+}
+
+impl Drop for FirstLine {
+    fn drop(&mut self) {
+        for child in &mut self.followers {
+            // Errors mean that it has ended.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
 }
 
 /// The merged picture, where there is one.

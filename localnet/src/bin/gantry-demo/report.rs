@@ -244,6 +244,11 @@ impl fmt::Display for Report {
             writeln!(f, "  {:<24} {:>6.1} s", phase.name, phase.took.as_secs_f64())?;
         }
         writeln!(f, "  {:<24} {:>6.1} s", "submit to first log line", self.first_log.as_secs_f64())?;
+        let paid = self.jobs.iter().filter(|j| j.ended_time_ms > 0).min_by_key(|j| j.ended_time_ms);
+        if let Some(job) = paid {
+            let took = seconds(job.submitted_time_ms, job.ended_time_ms);
+            writeln!(f, "  {:<24} {took:>8} (market time, {})", "submit to first payment", job_name(job))?;
+        }
         writeln!(f, "  {:<24} {:>6}", "height now", self.height)
     }
 }
