@@ -335,9 +335,9 @@ mod tests {
             let (_dir, file) = folder();
             let mut submission = Submission::import(file).unwrap();
             let (took, failed) = submission.upload(&homes, |_, _| ()).await.unwrap();
-            assert_eq!(took, [home.clone()]);
+            assert_eq!(took, std::slice::from_ref(&home));
             assert_eq!(failed.len(), usize::from(matches!(homes, Homes::Each(_))));
-            assert_eq!(submission.jobs()[0].sources, [home.clone()]);
+            assert_eq!(submission.jobs()[0].sources, std::slice::from_ref(&home));
             let pins: Vec<_> = store.pins().unwrap().into_iter().map(|(root, _)| root).collect();
             assert!(submission.uploads().all(|(cid, _)| pins.contains(&cid)), "{pins:?}");
         }

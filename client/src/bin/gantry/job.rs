@@ -222,7 +222,7 @@ fn describe(job: &Job) -> String {
     for input in &spec.inputs {
         let from = match &input.source {
             Some(Source::Cid(cid)) => cid.clone(),
-            Some(Source::Output(output)) => format!("{}/{}", output.job, output.path),
+            Some(Source::Output(output)) => format!("{}/{}", output.job, output.path).trim_end_matches('/').to_owned(),
             None => "-".to_owned(),
         };
         rows.push(("input", out::plain(&format!("{} = {from}", input.path))));

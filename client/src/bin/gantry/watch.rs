@@ -32,7 +32,10 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<ExitCode> {
 pub(crate) async fn follow(context: &Context, chain: Chain, target: Target) -> Result<ExitCode> {
     let title = match &target {
         Target::Graph(id) => format!("graph {id}"),
-        Target::Jobs(ids) => format!("{} jobs", ids.len()),
+        Target::Jobs(ids) => match ids.as_slice() {
+            [id] => format!("job {id}"),
+            many => format!("{} jobs", many.len()),
+        },
     };
     let mut watcher = Watcher::new(chain, target);
     let mut view = View::new(context.json(), title);
