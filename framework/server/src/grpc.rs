@@ -11,6 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use gantry_core::{Code, Status};
+use prost_reflect::DescriptorError;
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{
@@ -22,7 +23,11 @@ use tonic::{
     transport::Server,
 };
 
-use crate::{Queries, codec::BytesCodec};
+use crate::{
+    Queries,
+    codec::BytesCodec,
+    reflection::{Reflection, v1, v1alpha},
+};
 
 /// Metadata that selects the height of a query, and tells the height of its answer.
 pub const HEIGHT_HEADER: &str = "x-cosmos-block-height";
@@ -37,7 +42,7 @@ const MAX_CONCURRENT_QUERIES: usize = 64;
 #[derive(Debug)]
 pub enum GrpcError {
     /// The descriptor set is damaged.
-    Reflection(tonic_reflection::server::Error),
+    Reflection(DescriptorError),
     /// The listener failed.
     Transport(tonic::transport::Error),
 }
@@ -69,11 +74,10 @@ pub async fn serve(
     for service in &services {
         reporter.set_service_status(*service, tonic_health::ServingStatus::Serving).await;
     }
-    let v1 = reflection(&services).build_v1().map_err(GrpcError::Reflection)?;
-    let v1alpha = reflection(&services).build_v1alpha().map_err(GrpcError::Reflection)?;
+    let reflection = described(&services).map_err(GrpcError::Reflection)?;
     let router = Routes::new(health)
-        .add_service(v1)
-        .add_service(v1alpha)
+        .add_service(v1::ServerReflectionServer::new(reflection.clone()))
+        .add_service(v1alpha::ServerReflectionServer::new(reflection))
         .into_axum_router()
         .fallback_service(Passthrough { queries, slots: Arc::new(Semaphore::new(MAX_CONCURRENT_QUERIES)) });
     Server::builder()
@@ -83,18 +87,18 @@ pub async fn serve(
         .map_err(GrpcError::Transport)
 }
 
-fn reflection(services: &BTreeSet<&'static str>) -> tonic_reflection::server::Builder<'static> {
-    let builder = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(gantry_proto::DESCRIPTOR_SET)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+/// Everything that is served, and the services that serve it.
+fn described(services: &BTreeSet<&'static str>) -> Result<Reflection, DescriptorError> {
+    let sets = [
+        gantry_proto::DESCRIPTOR_SET,
+        tonic_health::pb::FILE_DESCRIPTOR_SET,
         // Each version describes the other too, because a client asks one of them about both.
-        .register_encoded_file_descriptor_set(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET)
-        .register_encoded_file_descriptor_set(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET)
-        .include_reflection_service(false)
-        .with_service_name("grpc.health.v1.Health")
-        .with_service_name("grpc.reflection.v1.ServerReflection")
-        .with_service_name("grpc.reflection.v1alpha.ServerReflection");
-    services.iter().fold(builder, |builder, service| builder.with_service_name(*service))
+        tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+    ];
+    let own =
+        ["grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"];
+    Reflection::new(&sets, services.iter().copied().chain(own))
 }
 
 /// Takes the raw message of any path.

@@ -7,6 +7,7 @@
 mod codec;
 mod grpc;
 mod queries;
+mod reflection;
 
 pub use grpc::{GrpcError, HEIGHT_HEADER, serve};
 pub use queries::{Answer, Queries};
