@@ -59,41 +59,16 @@ const TABLE: [(Attribute, &str, Scope, Values); 17] = [
     (Attribute::SmCount, "sm_count", Scope::Class, Values::Number),
     // Rounded up to the class's bucket of 4 GiB.
     (Attribute::VramMib, "vram_mib", Scope::Class, Values::Number),
-    (
-        Attribute::DriverMajor,
-        "driver_major",
-        Scope::Class,
-        Values::Number,
-    ),
+    (Attribute::DriverMajor, "driver_major", Scope::Class, Values::Number),
     // CUDA or ROCm for a GPU, wasmtime for wasm.
-    (
-        Attribute::RuntimeMajor,
-        "runtime_major",
-        Scope::Class,
-        Values::Number,
-    ),
+    (Attribute::RuntimeMajor, "runtime_major", Scope::Class, Values::Number),
     (Attribute::Mig, "mig", Scope::Class, Values::Text),
     // Of one assignment, as are the next four.
-    (
-        Attribute::CpuCores,
-        "cpu_cores",
-        Scope::Offer,
-        Values::Number,
-    ),
-    (
-        Attribute::MemoryMib,
-        "memory_mib",
-        Scope::Offer,
-        Values::Number,
-    ),
+    (Attribute::CpuCores, "cpu_cores", Scope::Offer, Values::Number),
+    (Attribute::MemoryMib, "memory_mib", Scope::Offer, Values::Number),
     (Attribute::DiskMib, "disk_mib", Scope::Offer, Values::Number),
     (Attribute::NetMbps, "net_mbps", Scope::Offer, Values::Number),
-    (
-        Attribute::GpuCount,
-        "gpu_count",
-        Scope::Offer,
-        Values::Number,
-    ),
+    (Attribute::GpuCount, "gpu_count", Scope::Offer, Values::Number),
     (Attribute::Region, "region", Scope::Offer, Values::Text),
     (Attribute::Tier, "tier", Scope::Offer, Values::Number),
     (Attribute::Tee, "tee", Scope::Offer, Values::Text),
@@ -149,10 +124,7 @@ impl Attribute {
             Values::Text => (!text.trim().is_empty()).then(|| text_value(text)),
             Values::Kind => text.parse::<Kind>().ok().map(Kind::value),
         };
-        value.ok_or_else(|| AttributeError::BadValue {
-            attribute: self,
-            text: text.to_owned(),
-        })
+        value.ok_or_else(|| AttributeError::BadValue { attribute: self, text: text.to_owned() })
     }
 
     fn row(self) -> &'static (Self, &'static str, Scope, Values) {
@@ -181,10 +153,7 @@ impl FromStr for Attribute {
 /// The integer that stands for a text: the first 8 bytes of a hash of it, trimmed and in ASCII lower case. Predicates
 /// stay integers, and no table of vendors and models has to be governed.
 pub fn text_value(text: &str) -> u64 {
-    let hash = digest(
-        "gantry/text/v1",
-        &[text.trim().to_ascii_lowercase().as_bytes()],
-    );
+    let hash = digest("gantry/text/v1", &[text.trim().to_ascii_lowercase().as_bytes()]);
     u64::from_be_bytes(hash[..8].try_into().expect("a hash has 32 bytes"))
 }
 
@@ -197,16 +166,10 @@ impl Attributes {
     ///
     /// # Errors
     /// [`AttributeError::FixedByClass`].
-    pub fn of_offer(
-        values: impl IntoIterator<Item = (Attribute, u64)>,
-    ) -> Result<Self, AttributeError> {
+    pub fn of_offer(values: impl IntoIterator<Item = (Attribute, u64)>) -> Result<Self, AttributeError> {
         let values: Self = values.into_iter().collect();
-        let fixed = values
-            .iter()
-            .find(|(attribute, _)| attribute.scope() == Scope::Class);
-        fixed.map_or(Ok(()), |(attribute, _)| {
-            Err(AttributeError::FixedByClass(attribute))
-        })?;
+        let fixed = values.iter().find(|(attribute, _)| attribute.scope() == Scope::Class);
+        fixed.map_or(Ok(()), |(attribute, _)| Err(AttributeError::FixedByClass(attribute)))?;
         Ok(values)
     }
 
@@ -237,20 +200,14 @@ mod tests {
             assert_eq!(attribute as usize, at);
             assert_eq!(attribute.name().parse(), Ok(attribute));
         }
-        assert_eq!(
-            "vram".parse::<Attribute>(),
-            Err(AttributeError::Unknown("vram".to_owned()))
-        );
+        assert_eq!("vram".parse::<Attribute>(), Err(AttributeError::Unknown("vram".to_owned())));
     }
 
     #[test]
     fn values_are_read_as_people_write_them() {
         assert_eq!(Attribute::VramMib.parse_value("80000"), Ok(80_000));
         assert_eq!(Attribute::Kind.parse_value("wasm"), Ok(1));
-        assert_eq!(
-            Attribute::Vendor.parse_value(" NVIDIA"),
-            Ok(text_value("nvidia"))
-        );
+        assert_eq!(Attribute::Vendor.parse_value(" NVIDIA"), Ok(text_value("nvidia")));
         // Stored on chain, so it may never change. Computed apart from this crate, with another SHA-256.
         assert_eq!(text_value("nvidia"), 0x2c65_acf2_82cd_9955);
         for (attribute, text) in [
@@ -269,9 +226,6 @@ mod tests {
             Attributes::of_offer([(Attribute::VramMib, 1)]),
             Err(AttributeError::FixedByClass(Attribute::VramMib))
         );
-        assert_eq!(
-            Attributes::of_offer([(Attribute::DiskMib, 1)]).map(|a| a.get(Attribute::DiskMib)),
-            Ok(Some(1))
-        );
+        assert_eq!(Attributes::of_offer([(Attribute::DiskMib, 1)]).map(|a| a.get(Attribute::DiskMib)), Ok(Some(1)));
     }
 }

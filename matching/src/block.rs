@@ -62,27 +62,12 @@ pub fn match_block(
     let (mut window, cursor, candidates) = market.window(requests, limits, cursor);
     window.sort_by_cached_key(|request| {
         let denom = request.max_price.denom.as_bytes();
-        let hash = digest(
-            "gantry/match/request/v1",
-            &[&seed, &request.job.to_be_bytes()],
-        );
+        let hash = digest("gantry/match/request/v1", &[&seed, &request.job.to_be_bytes()]);
         let age = request.age.min(AGE_CAP) / AGE_STEP;
-        (
-            digest("gantry/match/denom/v1", &[&seed, denom]),
-            Reverse(tick(request.max_price.amount)),
-            Reverse(age),
-            hash,
-        )
+        (digest("gantry/match/denom/v1", &[&seed, denom]), Reverse(tick(request.max_price.amount)), Reverse(age), hash)
     });
-    let matches = window
-        .into_iter()
-        .filter_map(|request| market.serve(request, &seed))
-        .collect();
-    Outcome {
-        matches,
-        cursor,
-        candidates,
-    }
+    let matches = window.into_iter().filter_map(|request| market.serve(request, &seed)).collect();
+    Outcome { matches, cursor, candidates }
 }
 
 /// The power of two, and the next three bits: prices within an eighth of each other count as equal.
@@ -117,36 +102,17 @@ impl<'a> Market<'a> {
         let mut offers = offers.to_vec();
         offers.sort();
         offers.dedup_by_key(|offer| (offer.provider, offer.offer));
-        offers
-            .sort_by(|a, b| (&a.owner, a.provider, a.offer).cmp(&(&b.owner, b.provider, b.offer)));
-        let (mut books, mut providers) = (
-            BTreeMap::<_, BTreeMap<_, Vec<_>>>::new(),
-            BTreeMap::<_, Vec<_>>::new(),
-        );
+        offers.sort_by(|a, b| (&a.owner, a.provider, a.offer).cmp(&(&b.owner, b.provider, b.offer)));
+        let (mut books, mut providers) = (BTreeMap::<_, BTreeMap<_, Vec<_>>>::new(), BTreeMap::<_, Vec<_>>::new());
         for (at, offer) in offers.iter().enumerate() {
-            books
-                .entry(offer.ask.denom.clone())
-                .or_default()
-                .entry(offer.class.clone())
-                .or_default()
-                .push(at);
+            books.entry(offer.ask.denom.clone()).or_default().entry(offer.class.clone()).or_default().push(at);
             providers.entry(offer.provider).or_default().push(at);
         }
-        Self {
-            offers,
-            books,
-            providers,
-            registry,
-        }
+        Self { offers, books, providers, registry }
     }
 
     /// The requests that this block looks at, the next cursor, and the work they may take.
-    fn window<'r>(
-        &self,
-        requests: &'r [Request],
-        limits: Limits,
-        cursor: u64,
-    ) -> (Vec<&'r Request>, u64, u64) {
+    fn window<'r>(&self, requests: &'r [Request], limits: Limits, cursor: u64) -> (Vec<&'r Request>, u64, u64) {
         let mut queue: Vec<&Request> = requests.iter().collect();
         queue.sort();
         queue.dedup_by_key(|request| request.job);
@@ -156,23 +122,11 @@ impl<'a> Market<'a> {
         let denoms: BTreeMap<&str, u64> = self
             .books
             .iter()
-            .map(|(denom, classes)| {
-                (
-                    denom.as_str(),
-                    classes.values().map(|book| book.len() as u64).sum(),
-                )
-            })
+            .map(|(denom, classes)| (denom.as_str(), classes.values().map(|book| book.len() as u64).sum()))
             .collect();
         let (mut taken, mut work) = (0, 0u64);
-        for request in queue
-            .iter()
-            .take(usize::try_from(limits.max_requests).unwrap_or(usize::MAX))
-        {
-            let cost = denoms
-                .get(request.max_price.denom.as_str())
-                .copied()
-                .unwrap_or(0)
-                .max(1);
+        for request in queue.iter().take(usize::try_from(limits.max_requests).unwrap_or(usize::MAX)) {
+            let cost = denoms.get(request.max_price.denom.as_str()).copied().unwrap_or(0).max(1);
             let after = work.saturating_add(cost);
             if taken > 0 && after > limits.max_candidates {
                 break;
@@ -189,36 +143,15 @@ impl<'a> Market<'a> {
             Selection::Attested => self.best(request, seed)?,
             Selection::Quorum { seats } => self.drawn(request, seats, seed)?,
         };
-        let seats: Vec<Seat> = offers
-            .iter()
-            .map(|at| self.take(*at, request.bond))
-            .collect();
-        let price = seats
-            .iter()
-            .map(|seat| seat.ask)
-            .chain([request.price_floor])
-            .max()?;
-        Some(Match {
-            job: request.job,
-            attempt: request.attempt,
-            class,
-            price,
-            seats,
-        })
+        let seats: Vec<Seat> = offers.iter().map(|at| self.take(*at, request.bond)).collect();
+        let price = seats.iter().map(|seat| seat.ask).chain([request.price_floor]).max()?;
+        Some(Match { job: request.job, attempt: request.attempt, class, price, seats })
     }
 
     /// The books that the request may be served from.
     fn books(&self, request: &Request) -> impl Iterator<Item = (&ClassId, &Vec<usize>)> {
-        let books = self
-            .books
-            .get(&request.max_price.denom)
-            .into_iter()
-            .flatten();
-        books.filter(|(class, _)| {
-            self.registry
-                .get(class)
-                .is_some_and(|class| !class_ruled_out(request, class))
-        })
+        let books = self.books.get(&request.max_price.denom).into_iter().flatten();
+        books.filter(|(class, _)| self.registry.get(class).is_some_and(|class| !class_ruled_out(request, class)))
     }
 
     fn is_feasible(&self, request: &Request, at: usize) -> bool {
@@ -228,22 +161,13 @@ impl<'a> Market<'a> {
     /// Cheapest, fullest, better reputed.
     fn rank(&self, at: usize) -> (u128, u32, Reverse<u16>) {
         let offer = &self.offers[at];
-        (
-            offer.ask.amount,
-            offer.free,
-            Reverse((offer.reputation / 250).min(3)),
-        )
+        (offer.ask.amount, offer.free, Reverse((offer.reputation / 250).min(3)))
     }
 
     fn best(&self, request: &Request, seed: &Seed) -> Option<(ClassId, Vec<usize>)> {
         let mut best: Vec<usize> = Vec::new();
-        for at in self
-            .books(request)
-            .flat_map(|(_, book)| book.iter().copied())
-        {
-            let order = best.first().map_or(std::cmp::Ordering::Less, |held| {
-                self.rank(at).cmp(&self.rank(*held))
-            });
+        for at in self.books(request).flat_map(|(_, book)| book.iter().copied()) {
+            let order = best.first().map_or(std::cmp::Ordering::Less, |held| self.rank(at).cmp(&self.rank(*held)));
             if order.is_gt() || !self.is_feasible(request, at) {
                 continue;
             }
@@ -269,33 +193,19 @@ impl<'a> Market<'a> {
 
     fn drawn(&self, request: &Request, seats: u16, seed: &Seed) -> Option<(ClassId, Vec<usize>)> {
         let hash = |class: &ClassId| {
-            digest(
-                "gantry/match/class/v1",
-                &[seed, &request.job.to_be_bytes(), class.as_str().as_bytes()],
-            )
+            digest("gantry/match/class/v1", &[seed, &request.job.to_be_bytes(), class.as_str().as_bytes()])
         };
-        let bond = |owners: &[Candidate]| {
-            owners
-                .iter()
-                .fold(0u128, |sum, owner| sum.saturating_add(owner.weight))
-        };
+        let bond = |owners: &[Candidate]| owners.iter().fold(0u128, |sum, owner| sum.saturating_add(owner.weight));
         let (class, owners) = self
             .books(request)
             .map(|(class, book)| (class, self.owners(request, book)))
             .filter(|(_, owners)| owners.len() >= usize::from(seats))
             .max_by_key(|(class, owners)| (bond(owners), hash(class)))?;
         let weights: Vec<u128> = owners.iter().map(|owner| owner.weight).collect();
-        let parts: [&[u8]; 4] = [
-            seed,
-            &request.job.to_be_bytes(),
-            &request.attempt.to_be_bytes(),
-            &request.draw.to_be_bytes(),
-        ];
+        let parts: [&[u8]; 4] =
+            [seed, &request.job.to_be_bytes(), &request.attempt.to_be_bytes(), &request.draw.to_be_bytes()];
         let drawn = draw_seats(&weights, seats, digest("gantry/match/draw/v1", &parts))?;
-        Some((
-            class.clone(),
-            drawn.into_iter().map(|at| owners[at].offer).collect(),
-        ))
+        Some((class.clone(), drawn.into_iter().map(|at| owners[at].offer).collect()))
     }
 
     /// The owners with something feasible in a book, ascending.
@@ -303,20 +213,10 @@ impl<'a> Market<'a> {
         let mut owners: Vec<Candidate> = Vec::new();
         // The last feasible offer; equal owners and equal providers lie side by side.
         let mut last: Option<&Offer> = None;
-        for at in book
-            .iter()
-            .copied()
-            .filter(|at| self.is_feasible(request, *at))
-        {
+        for at in book.iter().copied().filter(|at| self.is_feasible(request, *at)) {
             let offer = &self.offers[at];
-            match owners
-                .last_mut()
-                .filter(|_| last.is_some_and(|last| last.owner == offer.owner))
-            {
-                None => owners.push(Candidate {
-                    offer: at,
-                    weight: offer.free_bond,
-                }),
+            match owners.last_mut().filter(|_| last.is_some_and(|last| last.owner == offer.owner)) {
+                None => owners.push(Candidate { offer: at, weight: offer.free_bond }),
                 Some(owner) => {
                     if last.is_some_and(|last| last.provider != offer.provider) {
                         owner.weight = owner.weight.saturating_add(offer.free_bond);
@@ -335,12 +235,8 @@ impl<'a> Market<'a> {
         let offer = &mut self.offers[at];
         // Feasible, so there is one free, and the bond suffices.
         offer.free -= 1;
-        let seat = Seat {
-            provider: offer.provider,
-            offer: offer.offer,
-            owner: offer.owner.clone(),
-            ask: offer.ask.amount,
-        };
+        let seat =
+            Seat { provider: offer.provider, offer: offer.offer, owner: offer.owner.clone(), ask: offer.ask.amount };
         for sibling in self.providers.get(&seat.provider).into_iter().flatten() {
             let free = &mut self.offers[*sibling].free_bond;
             *free = free.saturating_sub(bond);
@@ -355,16 +251,10 @@ mod tests {
 
     #[test]
     fn ticks_are_an_eighth_of_a_power_of_two() {
-        assert!(
-            (0..100_000u128).all(|price| tick(price) <= tick(price + 1)),
-            "never falls"
-        );
-        for (low, high, equal) in [
-            (1000, 1023, true),
-            (1000, 1100, false),
-            (0, 1, false),
-            (1 << 100, (1 << 100) + 1, true),
-        ] {
+        assert!((0..100_000u128).all(|price| tick(price) <= tick(price + 1)), "never falls");
+        for (low, high, equal) in
+            [(1000, 1023, true), (1000, 1100, false), (0, 1, false), (1 << 100, (1 << 100) + 1, true)]
+        {
             assert_eq!(tick(low) == tick(high), equal, "{low} {high}");
         }
         assert!(tick(u128::MAX) > tick(u128::MAX / 2));

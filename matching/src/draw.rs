@@ -50,13 +50,8 @@ pub fn draw_seats(weights: &[u128], seats: u16, seed: Seed) -> Option<Vec<usize>
 fn scaled(weights: &[u128]) -> Vec<u128> {
     let largest = weights.iter().copied().max().unwrap_or(0);
     let limit = MAX_TOTAL / (weights.len() as u128).max(1);
-    let shift = (0..u128::BITS)
-        .find(|shift| largest >> shift <= limit)
-        .unwrap_or(0);
-    weights
-        .iter()
-        .map(|weight| (weight >> shift).max(1))
-        .collect()
+    let shift = (0..u128::BITS).find(|shift| largest >> shift <= limit).unwrap_or(0);
+    weights.iter().map(|weight| (weight >> shift).max(1)).collect()
 }
 
 /// Seats whoever is too large for the rest: returns the seats and the weight that are left.
@@ -80,14 +75,7 @@ fn seat_certain(weights: &[u128], seats: u16, chosen: &mut [bool]) -> (u128, u12
 
 /// Takes the places on which the points `start`, `start + total`, … of the line lie: exactly `seats` of them, because
 /// the line is `seats * total` long, `start` is below `total`, and no place is as long as a step.
-fn systematic(
-    weights: &[u128],
-    seats: u128,
-    total: u128,
-    start: u128,
-    order: &[usize],
-    chosen: &mut [bool],
-) {
+fn systematic(weights: &[u128], seats: u128, total: u128, start: u128, order: &[usize], chosen: &mut [bool]) {
     let (mut end, mut point) = (0, start);
     for at in order {
         if chosen[*at] {
@@ -238,24 +226,14 @@ mod tests {
             let expected = draws * share / 1000;
             // (count - expected)^2 <= 25 * draws * p * (1 - p), all times 10^6.
             let square = count.abs_diff(expected).pow(2) * 1_000_000;
-            assert!(
-                square <= 25 * draws * share * (1000 - share),
-                "place {at}: {count} of {expected}"
-            );
+            assert!(square <= 25 * draws * share * (1000 - share), "place {at}: {count} of {expected}");
             // Nobody is the first replica more often than by its share.
-            assert!(
-                first[at].abs_diff(expected / 3) <= expected / 20 + 150,
-                "place {at}: {} first",
-                first[at]
-            );
+            assert!(first[at].abs_diff(expected / 3) <= expected / 20 + 150, "place {at}: {} first", first[at]);
         }
         for a in 0..6 {
             for b in 0..a {
                 assert!(pairs[a][b] > 0, "{a} and {b} are never drawn together");
-                assert!(
-                    pairs[a][b] < counts[a].min(counts[b]),
-                    "{a} and {b} are always drawn together"
-                );
+                assert!(pairs[a][b] < counts[a].min(counts[b]), "{a} and {b} are always drawn together");
             }
         }
     }

@@ -97,9 +97,7 @@ impl Unfit {
     fn write(&self, show: impl Fn(Attribute, u64) -> String) -> String {
         match self {
             Self::Status(Status::Active) => "the provider is active".to_owned(),
-            Self::Status(Status::Underbonded) => {
-                "the provider's bond is below the minimum".to_owned()
-            }
+            Self::Status(Status::Underbonded) => "the provider's bond is below the minimum".to_owned(),
             Self::Heartbeat => "the provider's heartbeat is overdue".to_owned(),
             Self::Strikes(have) => {
                 format!("{have} assignments lapsed without acknowledgement (limit {MAX_STRIKES})")
@@ -109,21 +107,13 @@ impl Unfit {
                 let wanted: Vec<_> = wanted.iter().map(ClassId::as_str).collect();
                 format!("the class is {have}, wanted is {}", wanted.join(" or "))
             }
-            Self::Predicate {
-                index,
-                predicate,
-                have,
-            } => {
+            Self::Predicate { index, predicate, have } => {
                 let have = have.map_or_else(
                     || "is not stated".to_owned(),
                     |value| format!("is {}", show(predicate.attribute, value)),
                 );
                 let number = index.saturating_add(1);
-                format!(
-                    "predicate {number}: wanted {}, but {} {have}",
-                    predicate.write(&show),
-                    predicate.attribute
-                )
+                format!("predicate {number}: wanted {}, but {} {have}", predicate.write(&show), predicate.attribute)
             }
             Self::Capacity => "nothing is free".to_owned(),
             Self::Denom { have, wanted } => {
@@ -136,9 +126,7 @@ impl Unfit {
             Self::Reputation { have, floor } => {
                 format!("the reputation of {have} is below {floor}")
             }
-            Self::Owner => {
-                "the owner is excluded: involved in this job already, or failed at it".to_owned()
-            }
+            Self::Owner => "the owner is excluded: involved in this job already, or failed at it".to_owned(),
         }
     }
 }
@@ -166,9 +154,7 @@ pub fn feasible(request: &Request, offer: &Offer, registry: &Registry) -> Result
     if offer.strikes >= MAX_STRIKES {
         return Err(Unfit::Strikes(offer.strikes));
     }
-    let class = registry
-        .get(&offer.class)
-        .ok_or_else(|| Unfit::UnknownClass(offer.class.clone()))?;
+    let class = registry.get(&offer.class).ok_or_else(|| Unfit::UnknownClass(offer.class.clone()))?;
     class_named(request, &offer.class)?;
     for (index, predicate) in request.requirements.predicates.iter().enumerate() {
         let have = match predicate.attribute.scope() {
@@ -176,40 +162,24 @@ pub fn feasible(request: &Request, offer: &Offer, registry: &Registry) -> Result
             Scope::Offer => offer.attributes.get(predicate.attribute),
         };
         if !have.is_some_and(|value| predicate.op.holds(value)) {
-            return Err(Unfit::Predicate {
-                index,
-                predicate: predicate.clone(),
-                have,
-            });
+            return Err(Unfit::Predicate { index, predicate: predicate.clone(), have });
         }
     }
     if offer.free == 0 {
         return Err(Unfit::Capacity);
     }
     if offer.ask.denom != request.max_price.denom {
-        return Err(Unfit::Denom {
-            have: offer.ask.denom.clone(),
-            wanted: request.max_price.denom.clone(),
-        });
+        return Err(Unfit::Denom { have: offer.ask.denom.clone(), wanted: request.max_price.denom.clone() });
     }
     if offer.ask.amount > request.max_price.amount {
-        return Err(Unfit::Price {
-            ask: offer.ask.clone(),
-            max: request.max_price.amount,
-        });
+        return Err(Unfit::Price { ask: offer.ask.clone(), max: request.max_price.amount });
     }
     if offer.free_bond < request.bond {
-        return Err(Unfit::Bond {
-            free: offer.free_bond,
-            needed: request.bond,
-        });
+        return Err(Unfit::Bond { free: offer.free_bond, needed: request.bond });
     }
     let floor = request.requirements.min_reputation;
     if offer.reputation < floor {
-        return Err(Unfit::Reputation {
-            have: offer.reputation,
-            floor,
-        });
+        return Err(Unfit::Reputation { have: offer.reputation, floor });
     }
     if request.excluded.contains(&offer.owner) {
         return Err(Unfit::Owner);
@@ -221,10 +191,7 @@ pub fn feasible(request: &Request, offer: &Offer, registry: &Registry) -> Result
 pub(crate) fn class_ruled_out(request: &Request, class: &Class) -> bool {
     let fails = |predicate: &Predicate| {
         predicate.attribute.scope() == Scope::Class
-            && !class
-                .attributes
-                .get(predicate.attribute)
-                .is_some_and(|value| predicate.op.holds(value))
+            && !class.attributes.get(predicate.attribute).is_some_and(|value| predicate.op.holds(value))
     };
     class_named(request, &class.id).is_err() || request.requirements.predicates.iter().any(fails)
 }
@@ -237,8 +204,5 @@ fn class_named(request: &Request, have: &ClassId) -> Result<(), Unfit> {
     if wanted.is_empty() || wanted.contains(have) {
         return Ok(());
     }
-    Err(Unfit::Class {
-        have: have.clone(),
-        wanted: wanted.to_vec(),
-    })
+    Err(Unfit::Class { have: have.clone(), wanted: wanted.to_vec() })
 }

@@ -92,9 +92,7 @@ pub enum HardwareError {
         field: &'static str,
     },
     /// A text that is too long or not printable ASCII; an instruction set has letters, digits and `_` only.
-    #[error(
-        "{field} must be at most {MAX_TEXT} printable ASCII characters (arch: letters, digits, '_')"
-    )]
+    #[error("{field} must be at most {MAX_TEXT} printable ASCII characters (arch: letters, digits, '_')")]
     BadText {
         /// The field.
         field: &'static str,
@@ -107,11 +105,7 @@ pub enum HardwareError {
 impl Hardware {
     /// The class of wasm workers: one for each wasmtime major version and instruction set.
     pub fn wasm(runtime_major: u32, arch: &str) -> Self {
-        Self {
-            kind: Kind::Wasm,
-            runtime_major,
-            ..Self::cpu(arch)
-        }
+        Self { kind: Kind::Wasm, runtime_major, ..Self::cpu(arch) }
     }
 
     /// The class of CPU workers of one instruction set.
@@ -173,46 +167,28 @@ impl Hardware {
             ("sm_count", self.sm_count != 0, gpu, gpu),
             ("vram_mib", self.vram_mib != 0, gpu, gpu),
             ("driver_major", self.driver_major != 0, gpu, gpu),
-            (
-                "runtime_major",
-                self.runtime_major != 0,
-                &[Kind::Wasm],
-                &[Kind::Wasm, Kind::Gpu],
-            ),
+            ("runtime_major", self.runtime_major != 0, &[Kind::Wasm], &[Kind::Wasm, Kind::Gpu]),
             ("mig_profile", !self.mig_profile.trim().is_empty(), &[], gpu),
         ];
         for (field, set, needed, allowed) in rules {
             if !set && needed.contains(&self.kind) {
-                return Err(HardwareError::Missing {
-                    kind: self.kind,
-                    field,
-                });
+                return Err(HardwareError::Missing { kind: self.kind, field });
             }
             if set && !allowed.contains(&self.kind) {
-                return Err(HardwareError::NotOfKind {
-                    kind: self.kind,
-                    field,
-                });
+                return Err(HardwareError::NotOfKind { kind: self.kind, field });
             }
         }
         let text = |field, text: &str| {
             let text = text.trim().to_ascii_lowercase();
             let printable = text.bytes().all(|b| b == b' ' || b.is_ascii_graphic());
-            if text.len() <= MAX_TEXT && printable {
-                Ok(text)
-            } else {
-                Err(HardwareError::BadText { field })
-            }
+            if text.len() <= MAX_TEXT && printable { Ok(text) } else { Err(HardwareError::BadText { field }) }
         };
         let arch = text("arch", &self.arch)?;
         // It becomes part of a class id.
         if arch.len() > 32 || !arch.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
             return Err(HardwareError::BadText { field: "arch" });
         }
-        let vram_mib = self
-            .vram_mib
-            .div_ceil(VRAM_BUCKET_MIB)
-            .saturating_mul(VRAM_BUCKET_MIB);
+        let vram_mib = self.vram_mib.div_ceil(VRAM_BUCKET_MIB).saturating_mul(VRAM_BUCKET_MIB);
         Ok(Self {
             vendor: text("vendor", &self.vendor)?,
             model: text("model", &self.model)?,
@@ -241,10 +217,7 @@ impl Hardware {
             (Attribute::RuntimeMajor, u64::from(same.runtime_major)),
             (Attribute::Mig, text(&same.mig_profile)),
         ];
-        Ok(values
-            .into_iter()
-            .filter(|(_, value)| *value != 0)
-            .collect())
+        Ok(values.into_iter().filter(|(_, value)| *value != 0).collect())
     }
 }
 
@@ -277,21 +250,13 @@ impl FromStr for ClassId {
                 let (major, arch) = rest.split_once('-').ok_or_else(bad)?;
                 Hardware::wasm(major.parse().map_err(|_| bad())?, arch)
             }
-            _ if id.len() == 64
-                && id
-                    .bytes()
-                    .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) =>
-            {
+            _ if id.len() == 64 && id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) => {
                 return Ok(Self(id.to_owned()));
             }
             _ => return Err(bad()),
         };
         // Only the one spelling that the hardware itself would give.
-        hardware
-            .class_id()
-            .ok()
-            .filter(|class| class.0 == id)
-            .ok_or_else(bad)
+        hardware.class_id().ok().filter(|class| class.0 == id).ok_or_else(bad)
     }
 }
 
@@ -318,76 +283,29 @@ mod tests {
     fn what_does_not_change_results_does_not_change_the_class() {
         let id = a100().class_id().unwrap();
         // Stored on chain, so it may never change. Computed apart from this crate, with another SHA-256.
-        assert_eq!(
-            id.as_str(),
-            "9e1cbcb6530f3918e0f79e113edd400410eee1e75c8c5587f217ff5befa5631c"
-        );
+        assert_eq!(id.as_str(), "9e1cbcb6530f3918e0f79e113edd400410eee1e75c8c5587f217ff5befa5631c");
         for vram_mib in [81_559, 81_920, 77_825] {
-            assert_eq!(
-                Hardware {
-                    vram_mib,
-                    vendor: " nvidia ".to_owned(),
-                    ..a100()
-                }
-                .class_id()
-                .unwrap(),
-                id
-            );
+            assert_eq!(Hardware { vram_mib, vendor: " nvidia ".to_owned(), ..a100() }.class_id().unwrap(), id);
         }
-        assert_eq!(
-            a100().attributes().unwrap().get(Attribute::VramMib),
-            Some(81_920)
-        );
+        assert_eq!(a100().attributes().unwrap().get(Attribute::VramMib), Some(81_920));
         assert_eq!(a100().attributes().unwrap().get(Attribute::Mig), None);
     }
 
     #[test]
     fn whatever_changes_results_changes_the_class() {
         let others = [
-            Hardware {
-                vendor: "amd".to_owned(),
-                ..a100()
-            },
-            Hardware {
-                model: "a100-pcie-80gb".to_owned(),
-                ..a100()
-            },
-            Hardware {
-                arch: "hopper".to_owned(),
-                ..a100()
-            },
-            Hardware {
-                sm_count: 107,
-                ..a100()
-            },
-            Hardware {
-                vram_mib: 40_960,
-                ..a100()
-            },
-            Hardware {
-                driver_major: 580,
-                ..a100()
-            },
-            Hardware {
-                runtime_major: 13,
-                ..a100()
-            },
-            Hardware {
-                mig_profile: "1g.10gb".to_owned(),
-                ..a100()
-            },
+            Hardware { vendor: "amd".to_owned(), ..a100() },
+            Hardware { model: "a100-pcie-80gb".to_owned(), ..a100() },
+            Hardware { arch: "hopper".to_owned(), ..a100() },
+            Hardware { sm_count: 107, ..a100() },
+            Hardware { vram_mib: 40_960, ..a100() },
+            Hardware { driver_major: 580, ..a100() },
+            Hardware { runtime_major: 13, ..a100() },
+            Hardware { mig_profile: "1g.10gb".to_owned(), ..a100() },
             // The same letters, cut elsewhere.
-            Hardware {
-                vendor: "nvidiaa".to_owned(),
-                model: "100-sxm4-80gb".to_owned(),
-                ..a100()
-            },
+            Hardware { vendor: "nvidiaa".to_owned(), model: "100-sxm4-80gb".to_owned(), ..a100() },
         ];
-        let mut ids: Vec<_> = others
-            .iter()
-            .chain([&a100()])
-            .map(|h| h.class_id().unwrap())
-            .collect();
+        let mut ids: Vec<_> = others.iter().chain([&a100()]).map(|h| h.class_id().unwrap()).collect();
         ids.sort();
         ids.dedup();
         assert_eq!(ids.len(), others.len() + 1);
@@ -398,14 +316,8 @@ mod tests {
         let id = Hardware::wasm(48, "x86_64").class_id().unwrap();
         assert_eq!(id.as_str(), "wasm-48-x86_64");
         assert_eq!("wasm-48-x86_64".parse(), Ok(id));
-        assert_eq!(
-            Hardware::cpu("aarch64").class_id().unwrap().as_str(),
-            "cpu-aarch64"
-        );
-        assert_eq!(
-            "cpu-aarch64".parse::<ClassId>().unwrap(),
-            Hardware::cpu("AARCH64").class_id().unwrap()
-        );
+        assert_eq!(Hardware::cpu("aarch64").class_id().unwrap().as_str(), "cpu-aarch64");
+        assert_eq!("cpu-aarch64".parse::<ClassId>().unwrap(), Hardware::cpu("AARCH64").class_id().unwrap());
         for bad in [
             "",
             "wasm",
@@ -426,63 +338,24 @@ mod tests {
     fn fields_must_belong_to_the_kind() {
         let wasm = Hardware::wasm(48, "x86_64");
         assert_eq!(
-            Hardware {
-                vendor: "nvidia".to_owned(),
-                ..wasm.clone()
-            }
-            .class_id(),
-            Err(HardwareError::NotOfKind {
-                kind: Kind::Wasm,
-                field: "vendor"
-            })
+            Hardware { vendor: "nvidia".to_owned(), ..wasm.clone() }.class_id(),
+            Err(HardwareError::NotOfKind { kind: Kind::Wasm, field: "vendor" })
         );
         assert_eq!(
-            Hardware {
-                runtime_major: 0,
-                ..wasm.clone()
-            }
-            .class_id(),
-            Err(HardwareError::Missing {
-                kind: Kind::Wasm,
-                field: "runtime_major"
-            })
+            Hardware { runtime_major: 0, ..wasm.clone() }.class_id(),
+            Err(HardwareError::Missing { kind: Kind::Wasm, field: "runtime_major" })
         );
         assert_eq!(
-            Hardware {
-                sm_count: 0,
-                ..a100()
-            }
-            .class_id(),
-            Err(HardwareError::Missing {
-                kind: Kind::Gpu,
-                field: "sm_count"
-            })
+            Hardware { sm_count: 0, ..a100() }.class_id(),
+            Err(HardwareError::Missing { kind: Kind::Gpu, field: "sm_count" })
         );
         for arch in ["x86-64", "x86 64", "é", &"a".repeat(33)] {
             assert_eq!(
-                Hardware {
-                    arch: arch.to_owned(),
-                    ..wasm.clone()
-                }
-                .class_id(),
+                Hardware { arch: arch.to_owned(), ..wasm.clone() }.class_id(),
                 Err(HardwareError::BadText { field: "arch" })
             );
         }
-        assert!(
-            Hardware {
-                vram_mib: u64::MAX,
-                ..a100()
-            }
-            .class_id()
-            .is_ok()
-        );
-        assert!(
-            Hardware {
-                model: "a\nb".to_owned(),
-                ..a100()
-            }
-            .class_id()
-            .is_err()
-        );
+        assert!(Hardware { vram_mib: u64::MAX, ..a100() }.class_id().is_ok());
+        assert!(Hardware { model: "a\nb".to_owned(), ..a100() }.class_id().is_err());
     }
 }

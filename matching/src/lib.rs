@@ -29,9 +29,7 @@ pub use draw::{MAX_SEATS, draw_seats};
 pub use feasible::{MAX_STRIKES, Unfit, feasible};
 pub use hardware::{ClassId, Hardware, HardwareError, Kind};
 pub use market::{Match, Offer, Owner, Price, Request, Seat, Selection, Status, required_bond};
-pub use predicate::{
-    MAX_CLASSES, MAX_PREDICATES, MAX_VALUES, Op, Predicate, Requirements, RequirementsError,
-};
+pub use predicate::{MAX_CLASSES, MAX_PREDICATES, MAX_VALUES, Op, Predicate, Requirements, RequirementsError};
 pub use random::{Seed, seed};
 pub use registry::{Class, Registry};
 pub use simulate::{Simulation, Verdict, simulate};

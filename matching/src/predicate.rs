@@ -79,17 +79,8 @@ pub struct Predicate {
 impl Predicate {
     /// As text, with values shown by `show`.
     pub(crate) fn write(&self, show: impl Fn(Attribute, u64) -> String) -> String {
-        let values: Vec<_> = self
-            .op
-            .values()
-            .iter()
-            .map(|value| show(self.attribute, *value))
-            .collect();
-        let values = if matches!(self.op, Op::In(_)) {
-            format!("{{{}}}", values.join(", "))
-        } else {
-            values.concat()
-        };
+        let values: Vec<_> = self.op.values().iter().map(|value| show(self.attribute, *value)).collect();
+        let values = if matches!(self.op, Op::In(_)) { format!("{{{}}}", values.join(", ")) } else { values.concat() };
         format!("{} {} {values}", self.attribute, self.op.symbol())
     }
 }
@@ -193,9 +184,7 @@ fn satisfiable(ops: &[&Op]) -> bool {
         Op::Gt(value) => Some(lower.max(value.checked_add(1)?)),
         _ => Some(lower),
     });
-    lower.is_some_and(|lower| {
-        (0..=ops.len() as u64).any(|step| lower.checked_add(step).is_some_and(passes))
-    })
+    lower.is_some_and(|lower| (0..=ops.len() as u64).any(|step| lower.checked_add(step).is_some_and(passes)))
 }
 
 #[cfg(test)]
@@ -204,58 +193,25 @@ mod tests {
     use proptest::prelude::*;
 
     fn on(attribute: Attribute, ops: &[Op]) -> Requirements {
-        let predicates = ops
-            .iter()
-            .map(|op| Predicate {
-                attribute,
-                op: op.clone(),
-            })
-            .collect();
-        Requirements {
-            predicates,
-            ..Default::default()
-        }
+        let predicates = ops.iter().map(|op| Predicate { attribute, op: op.clone() }).collect();
+        Requirements { predicates, ..Default::default() }
     }
 
     #[test]
     fn bounds_are_kept() {
         use RequirementsError as E;
         let cases = [
-            (
-                on(Attribute::DiskMib, &vec![Op::Ge(1); 17]),
-                E::TooManyPredicates(17),
-            ),
-            (
-                on(Attribute::DiskMib, &[Op::In(vec![])]),
-                E::EmptyIn(0, Attribute::DiskMib),
-            ),
-            (
-                on(Attribute::DiskMib, &[Op::Ge(1), Op::In((0..17).collect())]),
-                E::TooManyValues(1, Attribute::DiskMib),
-            ),
-            (
-                on(Attribute::Vendor, &[Op::Gt(5)]),
-                E::NoOrder(0, Attribute::Vendor),
-            ),
-            (
-                on(Attribute::Kind, &[Op::Lt(5)]),
-                E::NoOrder(0, Attribute::Kind),
-            ),
-            (
-                Requirements {
-                    min_reputation: 1001,
-                    ..Default::default()
-                },
-                E::Reputation(1001),
-            ),
+            (on(Attribute::DiskMib, &vec![Op::Ge(1); 17]), E::TooManyPredicates(17)),
+            (on(Attribute::DiskMib, &[Op::In(vec![])]), E::EmptyIn(0, Attribute::DiskMib)),
+            (on(Attribute::DiskMib, &[Op::Ge(1), Op::In((0..17).collect())]), E::TooManyValues(1, Attribute::DiskMib)),
+            (on(Attribute::Vendor, &[Op::Gt(5)]), E::NoOrder(0, Attribute::Vendor)),
+            (on(Attribute::Kind, &[Op::Lt(5)]), E::NoOrder(0, Attribute::Kind)),
+            (Requirements { min_reputation: 1001, ..Default::default() }, E::Reputation(1001)),
         ];
         for (requirements, error) in cases {
             assert_eq!(requirements.validate(), Err(error));
         }
-        assert_eq!(
-            on(Attribute::DiskMib, &vec![Op::Ge(1); 16]).validate(),
-            Ok(())
-        );
+        assert_eq!(on(Attribute::DiskMib, &vec![Op::Ge(1); 16]).validate(), Ok(()));
     }
 
     #[test]

@@ -9,10 +9,7 @@ pub type Seed = [u8; 32];
 /// matched at `height` must therefore have been admitted at or before `height - 2`, so that at least nobody can fit a
 /// job or an offer to a seed already known; a better source replaces this function without touching its callers.
 pub fn seed(domain: &str, app_hash: &[u8], height: u64) -> Seed {
-    digest(
-        "gantry/seed/v1",
-        &[domain.as_bytes(), app_hash, &height.to_be_bytes()],
-    )
+    digest("gantry/seed/v1", &[domain.as_bytes(), app_hash, &height.to_be_bytes()])
 }
 
 /// SHA-256 over parts, each preceded by its length, so that no two lists of parts read the same.
@@ -95,21 +92,11 @@ mod tests {
         for _ in 0..7_000 {
             seen[usize::try_from(stream.below(7)).unwrap_or(7)] += 1;
         }
-        assert!(
-            seen.iter().all(|count| count.abs_diff(1_000) < 200),
-            "{seen:?}"
-        );
+        assert!(seen.iter().all(|count| count.abs_diff(1_000) < 200), "{seen:?}");
         assert!((0..100).all(|_| stream.below(1) == 0 && stream.below(1 << 96) < 1 << 96));
         let mut items: Vec<u32> = (0..100).collect();
         stream.shuffle(&mut items);
-        assert!(
-            items
-                .iter()
-                .enumerate()
-                .filter(|(at, item)| *at == **item as usize)
-                .count()
-                < 10
-        );
+        assert!(items.iter().enumerate().filter(|(at, item)| *at == **item as usize).count() < 10);
         items.sort_unstable();
         assert_eq!(items, (0..100).collect::<Vec<_>>());
     }

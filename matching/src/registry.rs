@@ -20,11 +20,7 @@ impl Class {
     /// # Errors
     /// As [`Hardware::class_id`].
     pub fn of(hardware: &Hardware) -> Result<Self, HardwareError> {
-        Ok(Self {
-            id: hardware.class_id()?,
-            hardware: hardware.normalised()?,
-            attributes: hardware.attributes()?,
-        })
+        Ok(Self { id: hardware.class_id()?, hardware: hardware.normalised()?, attributes: hardware.attributes()? })
     }
 }
 
@@ -40,12 +36,7 @@ impl Registry {
     /// Adds a class; one that is there already stays as it is (equal ids mean equal classes).
     pub fn insert(&mut self, class: Class) {
         let hardware = &class.hardware;
-        for text in [
-            &hardware.vendor,
-            &hardware.model,
-            &hardware.arch,
-            &hardware.mig_profile,
-        ] {
+        for text in [&hardware.vendor, &hardware.model, &hardware.arch, &hardware.mig_profile] {
             self.learn(text);
         }
         self.classes.entry(class.id.clone()).or_insert(class);
@@ -53,9 +44,7 @@ impl Registry {
 
     /// Remembers a text (a region, say), so that reasons can show it instead of its number.
     pub fn learn(&mut self, text: &str) {
-        self.texts
-            .entry(text_value(text))
-            .or_insert_with(|| text.trim().to_ascii_lowercase());
+        self.texts.entry(text_value(text)).or_insert_with(|| text.trim().to_ascii_lowercase());
     }
 
     /// A class by id.

@@ -47,24 +47,13 @@ impl fmt::Display for Simulation {
         if self.verdicts.is_empty() {
             return write!(f, "waits: there are no offers, {needed} needed");
         }
-        write!(
-            f,
-            "waits: {have} distinct owners of one class can take it, {needed} needed"
-        )?;
+        write!(f, "waits: {have} distinct owners of one class can take it, {needed} needed")?;
         let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
-        for unfit in self
-            .verdicts
-            .iter()
-            .filter_map(|verdict| verdict.fit.as_ref().err())
-        {
+        for unfit in self.verdicts.iter().filter_map(|verdict| verdict.fit.as_ref().err()) {
             *reasons.entry(unfit.code()).or_default() += 1;
         }
         match reasons.into_iter().max_by_key(|(_, count)| *count) {
-            Some((reason, count)) => write!(
-                f,
-                "; {count} of {} offers fail at {reason}",
-                self.verdicts.len()
-            ),
+            Some((reason, count)) => write!(f, "; {count} of {} offers fail at {reason}", self.verdicts.len()),
             None => Ok(()),
         }
     }
@@ -79,24 +68,12 @@ pub fn simulate(request: &Request, offers: &[Offer], registry: &Registry) -> Sim
         .map(|offer| {
             let fit = feasible(request, offer, registry);
             if fit.is_ok() {
-                owners
-                    .entry(one_class.then_some(&offer.class))
-                    .or_default()
-                    .insert(&offer.owner);
+                owners.entry(one_class.then_some(&offer.class)).or_default().insert(&offer.owner);
             }
-            Verdict {
-                provider: offer.provider,
-                offer: offer.offer,
-                class: offer.class.clone(),
-                fit,
-            }
+            Verdict { provider: offer.provider, offer: offer.offer, class: offer.class.clone(), fit }
         })
         .collect();
     verdicts.sort_by_key(|verdict| (verdict.provider, verdict.offer));
     let feasible_owners = owners.values().map(BTreeSet::len).max().unwrap_or(0);
-    Simulation {
-        verdicts,
-        feasible_owners,
-        needed: usize::from(request.selection.seats()),
-    }
+    Simulation { verdicts, feasible_owners, needed: usize::from(request.selection.seats()) }
 }

@@ -66,18 +66,8 @@ impl Fields {
 ///
 /// `exit_code` is the program's code for an exit, the trap's number for a trap, 0 for spent fuel. `output_cid` is the CID of
 /// the output folder as text (version 1, base 32); it is hashed as it is written, so two spellings differ.
-pub fn output_digest(
-    exit_kind: ExitKind,
-    exit_code: u32,
-    output_cid: &str,
-    output_root: &Hash,
-) -> Hash {
-    Fields::of(OUTPUT)
-        .u32(exit_kind as u32)
-        .u32(exit_code)
-        .bytes(output_cid.as_bytes())
-        .bytes(output_root)
-        .end()
+pub fn output_digest(exit_kind: ExitKind, exit_code: u32, output_cid: &str, output_root: &Hash) -> Hash {
+    Fields::of(OUTPUT).u32(exit_kind as u32).u32(exit_code).bytes(output_cid.as_bytes()).bytes(output_root).end()
 }
 
 /// What a worker says about a run beside its result.
@@ -107,9 +97,7 @@ impl Manifest<'_> {
         let head = Fields::of(MANIFEST).u64(environment.len() as u64);
         environment
             .iter()
-            .fold(head, |fields, (name, value)| {
-                fields.bytes(name.as_bytes()).bytes(value.as_bytes())
-            })
+            .fold(head, |fields, (name, value)| fields.bytes(name.as_bytes()).bytes(value.as_bytes()))
             .u64(self.fuel)
             .u64(self.peak_memory_bytes)
             .u64(self.wall_ms)
@@ -159,23 +147,12 @@ impl Commitment<'_> {
 
 /// Leaf of one output chunk: `path` relative to the output folder, `offset` in bytes from the start of the file.
 pub fn chunk_leaf(path: &str, offset: u64, bytes: &[u8]) -> Hash {
-    Fields::leaf()
-        .bytes(path.as_bytes())
-        .u64(offset)
-        .bytes(bytes)
-        .end()
+    Fields::leaf().bytes(path.as_bytes()).u64(offset).bytes(bytes).end()
 }
 
 /// Leaf that only a holder of the bytes can compute: `index` counts all output chunks from 0.
 pub fn possession_leaf(provider: u64, job: u64, attempt: u32, index: u64, bytes: &[u8]) -> Hash {
-    Fields::leaf()
-        .bytes(POSSESSION.as_bytes())
-        .u64(provider)
-        .u64(job)
-        .u32(attempt)
-        .u64(index)
-        .bytes(bytes)
-        .end()
+    Fields::leaf().bytes(POSSESSION.as_bytes()).u64(provider).u64(job).u32(attempt).u64(index).bytes(bytes).end()
 }
 
 /// Root over a log: its leaves are the plain bytes of its chunks of [`CHUNK_BYTES`].
@@ -187,12 +164,7 @@ pub fn log_root(log: &[u8]) -> Hash {
 pub fn merkle_root_rfc6962<L: AsRef<[u8]>>(leaves: impl IntoIterator<Item = L>) -> Hash {
     let mut tree = MerkleTree::default();
     for leaf in leaves {
-        tree.push(
-            Sha256::new_with_prefix([0])
-                .chain_update(leaf)
-                .finalize()
-                .into(),
-        );
+        tree.push(Sha256::new_with_prefix([0]).chain_update(leaf).finalize().into());
     }
     tree.root()
 }
@@ -226,11 +198,7 @@ impl MerkleTree {
 }
 
 fn node(left: &Hash, right: &Hash) -> Hash {
-    Sha256::new_with_prefix([1])
-        .chain_update(left)
-        .chain_update(right)
-        .finalize()
-        .into()
+    Sha256::new_with_prefix([1]).chain_update(left).chain_update(right).finalize().into()
 }
 
 #[cfg(test)]
@@ -257,11 +225,7 @@ mod tests {
     fn the_tree_is_that_of_rfc_6962() {
         let leaves: Vec<Vec<u8>> = (0..70u8).map(|i| vec![i; usize::from(i)]).collect();
         for n in 0..leaves.len() {
-            assert_eq!(
-                merkle_root_rfc6962(&leaves[..n]),
-                reference(&leaves[..n]),
-                "{n} leaves"
-            );
+            assert_eq!(merkle_root_rfc6962(&leaves[..n]), reference(&leaves[..n]), "{n} leaves");
         }
     }
 
@@ -322,22 +286,13 @@ mod tests {
     /// Made with Python's hashlib from the text at the head of this file.
     #[test]
     fn golden_vectors() {
-        assert_eq!(
-            hex(commitment().output_digest),
-            "ccb0ab8f27185444354d1037168b919eacb8699a7c3f9f0490e4986971b144f6"
-        );
+        assert_eq!(hex(commitment().output_digest), "ccb0ab8f27185444354d1037168b919eacb8699a7c3f9f0490e4986971b144f6");
         assert_eq!(
             hex(output_digest(ExitKind::Trap, 10, "", &[0; 32])),
             "86d38a0730c199c7c2ef619cfe91e9eca3b4881a6ddaaab62c92ad1de96e61a5"
         );
-        assert_eq!(
-            hex(manifest().digest()),
-            "ee3324a50876b604b46ae58c79c4e58140c83c1a7fd601a1f92fbeedd64a635a"
-        );
-        assert_eq!(
-            hex(commitment().hash()),
-            "65887ce2e5d049939398418ab526aea3a46ea8838cdd12159d55cef669aa4f6f"
-        );
+        assert_eq!(hex(manifest().digest()), "ee3324a50876b604b46ae58c79c4e58140c83c1a7fd601a1f92fbeedd64a635a");
+        assert_eq!(hex(commitment().hash()), "65887ce2e5d049939398418ab526aea3a46ea8838cdd12159d55cef669aa4f6f");
         assert_eq!(
             hex(chunk_leaf("a/b.txt", 65536, b"chunk")),
             "008726681837f5a1e0ec366ff67fa43b6d7466508e3da977540f986d67475623"
@@ -346,42 +301,21 @@ mod tests {
             hex(possession_leaf(9, 7, 2, 4, b"chunk")),
             "02b62dbef7108454689106b5097d5fc59d37e3ac5cfa6ca05cc3e1613dc05a9b"
         );
-        assert_eq!(
-            hex(log_root(&[b'x'; 70_000])),
-            "274f6d7bfb932cf74bb7f0de322eb27d5cdd9bfa016f1e42ff4e3b4d350988ec"
-        );
+        assert_eq!(hex(log_root(&[b'x'; 70_000])), "274f6d7bfb932cf74bb7f0de322eb27d5cdd9bfa016f1e42ff4e3b4d350988ec");
     }
 
     #[test]
     fn every_field_of_a_commitment_counts() {
         let base = commitment();
         let others = [
-            Commitment {
-                chain_id: "gantry-2",
-                ..base
-            },
+            Commitment { chain_id: "gantry-2", ..base },
             Commitment { job: 8, ..base },
             Commitment { attempt: 1, ..base },
-            Commitment {
-                provider: 7,
-                ..base
-            },
-            Commitment {
-                output_digest: [0; 32],
-                ..base
-            },
-            Commitment {
-                manifest_digest: [0; 32],
-                ..base
-            },
-            Commitment {
-                possession_root: [0; 32],
-                ..base
-            },
-            Commitment {
-                nonce: [0; 32],
-                ..base
-            },
+            Commitment { provider: 7, ..base },
+            Commitment { output_digest: [0; 32], ..base },
+            Commitment { manifest_digest: [0; 32], ..base },
+            Commitment { possession_root: [0; 32], ..base },
+            Commitment { nonce: [0; 32], ..base },
         ];
         for other in others {
             assert_ne!(other.hash(), base.hash(), "{other:?}");
@@ -391,19 +325,10 @@ mod tests {
     #[test]
     fn fields_do_not_run_into_each_other() {
         assert_ne!(chunk_leaf("ab", 0, b"c"), chunk_leaf("a", 0, b"bc"));
-        let one = Manifest {
-            environment: vec![("a", "bc")],
-            ..manifest()
-        };
-        let two = Manifest {
-            environment: vec![("ab", "c")],
-            ..manifest()
-        };
+        let one = Manifest { environment: vec![("a", "bc")], ..manifest() };
+        let two = Manifest { environment: vec![("ab", "c")], ..manifest() };
         assert_ne!(one.digest(), two.digest());
-        let sorted = Manifest {
-            environment: vec![("arch", "x86_64"), ("class", "wasm")],
-            ..manifest()
-        };
+        let sorted = Manifest { environment: vec![("arch", "x86_64"), ("class", "wasm")], ..manifest() };
         assert_eq!(sorted.digest(), manifest().digest());
     }
 }

@@ -3,13 +3,7 @@
 //! Types of the Cosmos SDK come from [`cosmos_sdk_proto`]; [`DESCRIPTOR_SET`] describes both, for reflection, strict
 //! decoding and JSON.
 
-#[allow(
-    missing_docs,
-    unreachable_pub,
-    clippy::all,
-    clippy::pedantic,
-    reason = "generated code"
-)]
+#[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, reason = "generated code")]
 #[path = "gen/mod.rs"]
 mod generated;
 

@@ -9,7 +9,11 @@ use gantry_proto::gantry::provider::v1::{
 };
 use tracing::{info, warn};
 
-use crate::{ChainPort, Options, PortError, executor::{WASMTIME_MAJOR, wasm_class}, outbox::pack};
+use crate::{
+    ChainPort, Options, PortError,
+    executor::{WASMTIME_MAJOR, wasm_class},
+    outbox::pack,
+};
 
 /// The class of this machine for the wasm runtime, as the chain describes it, and its id there.
 #[must_use]

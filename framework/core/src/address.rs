@@ -29,10 +29,7 @@ impl Address {
             return Err(sdk::unknown_address("addresses cannot be empty"));
         }
         if bytes.len() > 255 {
-            return Err(sdk::unknown_address(format!(
-                "address max length is 255, got {}",
-                bytes.len()
-            )));
+            return Err(sdk::unknown_address(format!("address max length is 255, got {}", bytes.len())));
         }
         Ok(Self(bytes))
     }
@@ -67,9 +64,7 @@ impl Address {
             return Err(sdk::invalid_address("empty address string is not allowed"));
         }
         if text.bytes().any(|b| b.is_ascii_uppercase()) {
-            return Err(sdk::invalid_address(
-                "decoding bech32 failed: upper case is not accepted",
-            ));
+            return Err(sdk::invalid_address("decoding bech32 failed: upper case is not accepted"));
         }
         let checked = bech32::primitives::decode::CheckedHrpstring::new::<Bech32>(text)
             .map_err(|e| sdk::invalid_address(format!("decoding bech32 failed: {e}")))?;
@@ -87,8 +82,7 @@ impl Address {
     pub fn to_bech32(&self, prefix: &str) -> String {
         let hrp = Hrp::parse(prefix).expect("prefixes are constants of this crate");
 
-        bech32::encode::<Bech32>(hrp, &self.0)
-            .expect("at most 255 bytes, under the format's limit of 1,023 characters")
+        bech32::encode::<Bech32>(hrp, &self.0).expect("at most 255 bytes, under the format's limit of 1,023 characters")
     }
 }
 

@@ -18,11 +18,7 @@ pub fn validate_denom(denom: &str) -> Result<()> {
     let valid = (3..=128).contains(&denom.len())
         && bytes.next().is_some_and(|b| b.is_ascii_alphabetic())
         && bytes.all(|b| b.is_ascii_alphanumeric() || b"/:._-".contains(&b));
-    if valid {
-        Ok(())
-    } else {
-        Err(sdk::invalid_coins(format!("invalid denom: {denom}")))
-    }
+    if valid { Ok(()) } else { Err(sdk::invalid_coins(format!("invalid denom: {denom}"))) }
 }
 
 /// An amount of one denom. The denom is valid by construction; the amount may be zero.
@@ -43,10 +39,7 @@ impl Coin {
     /// An amount of the base denom.
     #[must_use]
     pub fn base(amount: u128) -> Self {
-        Self {
-            denom: BASE_DENOM.to_owned(),
-            amount,
-        }
+        Self { denom: BASE_DENOM.to_owned(), amount }
     }
 
     /// Its denom.
@@ -69,8 +62,8 @@ impl Coin {
 
     /// Reads a client's coin; the amount must be a plain decimal integer.
     pub fn from_proto(coin: &ProtoCoin) -> Result<Self> {
-        let amount = parse_amount(&coin.amount)
-            .ok_or_else(|| sdk::invalid_coins(format!("{}{}", coin.amount, coin.denom)))?;
+        let amount =
+            parse_amount(&coin.amount).ok_or_else(|| sdk::invalid_coins(format!("{}{}", coin.amount, coin.denom)))?;
         Self::new(coin.denom.clone(), amount)
     }
 
@@ -82,10 +75,7 @@ impl Coin {
     /// The wire form.
     #[must_use]
     pub fn to_proto(&self) -> ProtoCoin {
-        ProtoCoin {
-            denom: self.denom.clone(),
-            amount: self.amount.to_string(),
-        }
+        ProtoCoin { denom: self.denom.clone(), amount: self.amount.to_string() }
     }
 }
 
@@ -103,18 +93,16 @@ impl FromStr for Coin {
         let text = text.trim();
         let digits = text.bytes().take_while(u8::is_ascii_digit).count();
         let (amount, denom) = text.split_at(digits);
-        let amount = parse_amount(amount).ok_or_else(|| {
-            sdk::invalid_coins(format!("invalid decimal coin expression: {text}"))
-        })?;
+        let amount = parse_amount(amount)
+            .ok_or_else(|| sdk::invalid_coins(format!("invalid decimal coin expression: {text}")))?;
         Self::new(denom.trim(), amount)
     }
 }
 
 /// A decimal integer without sign, spaces or leading zeros.
 fn parse_amount(text: &str) -> Option<u128> {
-    let canonical = !text.is_empty()
-        && text.bytes().all(|b| b.is_ascii_digit())
-        && (text.len() == 1 || !text.starts_with('0'));
+    let canonical =
+        !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) && (text.len() == 1 || !text.starts_with('0'));
     canonical.then(|| text.parse().ok()).flatten()
 }
 
@@ -136,23 +124,14 @@ impl Coins {
         for coin in coins {
             let parsed = Coin::from_proto(coin)?;
             if parsed.is_zero() {
-                return Err(sdk::invalid_coins(format!(
-                    "coin {} amount is not positive",
-                    parsed.denom
-                )));
+                return Err(sdk::invalid_coins(format!("coin {} amount is not positive", parsed.denom)));
             }
             match last {
                 Some(l) if l == coin.denom => {
-                    return Err(sdk::invalid_coins(format!(
-                        "duplicate denomination {}",
-                        coin.denom
-                    )));
+                    return Err(sdk::invalid_coins(format!("duplicate denomination {}", coin.denom)));
                 }
                 Some(l) if l > coin.denom.as_str() => {
-                    return Err(sdk::invalid_coins(format!(
-                        "denomination {} is not sorted",
-                        coin.denom
-                    )));
+                    return Err(sdk::invalid_coins(format!("denomination {} is not sorted", coin.denom)));
                 }
                 _ => {}
             }
@@ -170,10 +149,7 @@ impl Coins {
 
     /// The coins, ascending.
     pub fn iter(&self) -> impl Iterator<Item = Coin> + '_ {
-        self.0.iter().map(|(denom, amount)| Coin {
-            denom: denom.clone(),
-            amount: *amount,
-        })
+        self.0.iter().map(|(denom, amount)| Coin { denom: denom.clone(), amount: *amount })
     }
 
     /// Whether there are none.
@@ -194,9 +170,8 @@ impl Coins {
             return Ok(());
         }
         let entry = self.0.entry(coin.denom.clone()).or_insert(0);
-        *entry = entry
-            .checked_add(coin.amount)
-            .ok_or_else(|| sdk::invalid_coins(format!("{} overflows", coin.denom)))?;
+        *entry =
+            entry.checked_add(coin.amount).ok_or_else(|| sdk::invalid_coins(format!("{} overflows", coin.denom)))?;
         Ok(())
     }
 }
@@ -232,10 +207,7 @@ impl FromStr for Coins {
         for part in text.split(',').filter(|p| !p.trim().is_empty()) {
             let coin: Coin = part.parse()?;
             if coins.0.contains_key(coin.denom()) {
-                return Err(sdk::invalid_coins(format!(
-                    "duplicate denomination {}",
-                    coin.denom()
-                )));
+                return Err(sdk::invalid_coins(format!("duplicate denomination {}", coin.denom())));
             }
             coins.add(&coin)?;
         }
@@ -248,10 +220,7 @@ mod tests {
     use super::*;
 
     fn proto(denom: &str, amount: &str) -> ProtoCoin {
-        ProtoCoin {
-            denom: denom.into(),
-            amount: amount.into(),
-        }
+        ProtoCoin { denom: denom.into(), amount: amount.into() }
     }
 
     #[test]
@@ -273,10 +242,7 @@ mod tests {
             vec![proto("at om", "5")],
         ] {
             let error = Coins::from_proto(&bad).expect_err("refused");
-            assert!(
-                matches!(error, Error::User(e) if e.codespace == "sdk" && e.code == 10),
-                "{bad:?}"
-            );
+            assert!(matches!(error, Error::User(e) if e.codespace == "sdk" && e.code == 10), "{bad:?}");
         }
     }
 

@@ -152,19 +152,8 @@ pub struct TxCtx<'a> {
 
 impl<'a> TxCtx<'a> {
     /// A context over a layer of state.
-    pub fn new(
-        state: &'a mut dyn KvWrite,
-        block: &'a BlockInfo,
-        gas: &'a GasMeter,
-        mode: ExecMode,
-    ) -> Self {
-        Self {
-            state,
-            block,
-            gas,
-            mode,
-            events: Vec::new(),
-        }
+    pub fn new(state: &'a mut dyn KvWrite, block: &'a BlockInfo, gas: &'a GasMeter, mode: ExecMode) -> Self {
+        Self { state, block, gas, mode, events: Vec::new() }
     }
 
     /// The transaction's meter.
@@ -189,13 +178,8 @@ impl KvRead for TxCtx<'_> {
     fn get(&self, store: StoreName, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         self.gas.charge(KV_GAS.read_flat, "ReadFlat")?;
         let value = self.state.get(store, key)?;
-        self.gas
-            .charge_bytes(KV_GAS.read_per_byte, key.len(), "ReadPerByte")?;
-        self.gas.charge_bytes(
-            KV_GAS.read_per_byte,
-            value.as_ref().map_or(0, Vec::len),
-            "ReadPerByte",
-        )?;
+        self.gas.charge_bytes(KV_GAS.read_per_byte, key.len(), "ReadPerByte")?;
+        self.gas.charge_bytes(KV_GAS.read_per_byte, value.as_ref().map_or(0, Vec::len), "ReadPerByte")?;
         Ok(value)
     }
 
@@ -229,10 +213,8 @@ struct MeteredIter<'a> {
 impl MeteredIter<'_> {
     fn charge_current(&mut self) -> Result<(), StoreError> {
         if let Some(Ok((key, value))) = self.inner.peek() {
-            self.gas
-                .charge_bytes(KV_GAS.read_per_byte, key.len(), "ValuePerByte")?;
-            self.gas
-                .charge_bytes(KV_GAS.read_per_byte, value.len(), "ValuePerByte")?;
+            self.gas.charge_bytes(KV_GAS.read_per_byte, key.len(), "ValuePerByte")?;
+            self.gas.charge_bytes(KV_GAS.read_per_byte, value.len(), "ValuePerByte")?;
         }
         self.gas.charge(KV_GAS.iter_next_flat, "IterNextFlat")
     }
@@ -259,10 +241,8 @@ impl Iterator for MeteredIter<'_> {
 impl KvWrite for TxCtx<'_> {
     fn set(&mut self, store: StoreName, key: Vec<u8>, value: Vec<u8>) -> Result<(), StoreError> {
         self.gas.charge(KV_GAS.write_flat, "WriteFlat")?;
-        self.gas
-            .charge_bytes(KV_GAS.write_per_byte, key.len(), "WritePerByte")?;
-        self.gas
-            .charge_bytes(KV_GAS.write_per_byte, value.len(), "WritePerByte")?;
+        self.gas.charge_bytes(KV_GAS.write_per_byte, key.len(), "WritePerByte")?;
+        self.gas.charge_bytes(KV_GAS.write_per_byte, value.len(), "WritePerByte")?;
         self.state.set(store, key, value)
     }
 
@@ -345,8 +325,7 @@ mod tests {
             delta
         };
 
-        ctx.set(STORE, b"k1".to_vec(), b"value".to_vec())
-            .expect("set");
+        ctx.set(STORE, b"k1".to_vec(), b"value".to_vec()).expect("set");
         assert_eq!(step(&gas), 2000 + 30 * 2 + 30 * 5);
         ctx.get(STORE, b"k1").expect("get");
         assert_eq!(step(&gas), 1000 + 3 * 2 + 3 * 5);
@@ -354,10 +333,7 @@ mod tests {
         assert_eq!(step(&gas), 1000 + 3 * 6);
         ctx.has(STORE, b"k1").expect("has");
         assert_eq!(step(&gas), 1000);
-        let rows = ctx
-            .scan(STORE, None, None, Order::Ascending)
-            .expect("scan")
-            .count();
+        let rows = ctx.scan(STORE, None, None, Order::Ascending).expect("scan").count();
         assert_eq!(rows, 1);
         // The SDK charges the first row when the iterator is made and again when it moves past it.
         assert_eq!(step(&gas), 2 * (3 * 7 + 30));
@@ -371,9 +347,7 @@ mod tests {
         let gas = GasMeter::new(2050);
         let mut state = Overlay::new(Empty);
         let mut ctx = TxCtx::new(&mut state, &block, &gas, ExecMode::Finalize);
-        let error = ctx
-            .set(STORE, b"k".to_vec(), b"value".to_vec())
-            .expect_err("out of gas");
+        let error = ctx.set(STORE, b"k".to_vec(), b"value".to_vec()).expect_err("out of gas");
         assert_eq!(
             crate::Error::from(error).to_string(),
             "out of gas in location: WritePerByte; gasWanted: 2050, gasUsed: 2180: out of gas"

@@ -36,11 +36,7 @@ pub struct Fatal(pub String);
 impl Error {
     /// A coded error.
     pub fn user(codespace: &'static str, code: u32, log: impl Into<String>) -> Self {
-        Self::User(UserError {
-            codespace,
-            code,
-            log: log.into(),
-        })
+        Self::User(UserError { codespace, code, log: log.into() })
     }
 
     /// A broken invariant.
@@ -90,11 +86,7 @@ impl<E: ModuleError> From<E> for Error {
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::OutOfGas {
-                descriptor,
-                wanted,
-                used,
-            } => sdk::out_of_gas(descriptor, wanted, used),
+            StoreError::OutOfGas { descriptor, wanted, used } => sdk::out_of_gas(descriptor, wanted, used),
             StoreError::HeightUnavailable { .. } => sdk::invalid_height(error),
             StoreError::PageRequest(_) | StoreError::Key(_) => sdk::invalid_request(error),
             other => Self::fatal(other.to_string()),
@@ -184,9 +176,7 @@ pub mod sdk {
         Error::user(
             CODESPACE,
             11,
-            format!(
-                "out of gas in location: {location}; gasWanted: {wanted}, gasUsed: {used}: out of gas"
-            ),
+            format!("out of gas in location: {location}; gasWanted: {wanted}, gasUsed: {used}: out of gas"),
         )
     }
 

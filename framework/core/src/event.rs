@@ -20,10 +20,7 @@ pub fn attr(key: &str, value: impl Display) -> (String, String) {
 impl Event {
     /// An event with attributes made by [`attr`].
     pub fn new(kind: &str, attributes: impl IntoIterator<Item = (String, String)>) -> Self {
-        Self {
-            kind: kind.to_owned(),
-            attributes: attributes.into_iter().collect(),
-        }
+        Self { kind: kind.to_owned(), attributes: attributes.into_iter().collect() }
     }
 
     /// The ABCI form: `index: true` on all attributes.
@@ -34,13 +31,7 @@ impl Event {
             attributes: self
                 .attributes
                 .into_iter()
-                .map(
-                    |(key, value)| tendermint_proto::v0_38::abci::EventAttribute {
-                        key,
-                        value,
-                        index: true,
-                    },
-                )
+                .map(|(key, value)| tendermint_proto::v0_38::abci::EventAttribute { key, value, index: true })
                 .collect(),
         }
     }

@@ -45,10 +45,7 @@ impl GasMeter {
     /// A meter with a limit.
     #[must_use]
     pub fn new(limit: u64) -> Self {
-        Self {
-            limit,
-            used: Cell::new(0),
-        }
+        Self { limit, used: Cell::new(0) }
     }
 
     /// A meter that only counts (simulation, genesis transactions).
@@ -74,25 +71,13 @@ impl GasMeter {
         let used = self.used.get().saturating_add(amount);
         self.used.set(used);
         if used > self.limit {
-            return Err(StoreError::OutOfGas {
-                descriptor,
-                wanted: self.limit,
-                used,
-            });
+            return Err(StoreError::OutOfGas { descriptor, wanted: self.limit, used });
         }
         Ok(())
     }
 
     /// Charges `each` for every one of `count` bytes.
-    pub fn charge_bytes(
-        &self,
-        each: u64,
-        count: usize,
-        descriptor: &'static str,
-    ) -> Result<(), StoreError> {
-        self.charge(
-            each.saturating_mul(u64::try_from(count).unwrap_or(u64::MAX)),
-            descriptor,
-        )
+    pub fn charge_bytes(&self, each: u64, count: usize, descriptor: &'static str) -> Result<(), StoreError> {
+        self.charge(each.saturating_mul(u64::try_from(count).unwrap_or(u64::MAX)), descriptor)
     }
 }

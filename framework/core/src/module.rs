@@ -127,10 +127,7 @@ impl<H: Handler> DynMsg for Decoded<H> {
 
     fn execute(&self, ctx: &mut TxCtx<'_>) -> Result<Any> {
         let response = H::execute(ctx, &self.0)?;
-        Ok(Any {
-            type_url: H::Response::type_url(),
-            value: response.encode_to_vec(),
-        })
+        Ok(Any { type_url: H::Response::type_url(), value: response.encode_to_vec() })
     }
 }
 
@@ -176,10 +173,7 @@ impl MsgRouter {
         let mut router = Self::default();
         for route in routes {
             let url = route.type_url.clone();
-            assert!(
-                router.routes.insert(url.clone(), route).is_none(),
-                "two handlers for {url}"
-            );
+            assert!(router.routes.insert(url.clone(), route).is_none(), "two handlers for {url}");
         }
         router
     }
@@ -198,9 +192,10 @@ impl MsgRouter {
 
     /// Decodes a message for its handler.
     pub fn decode(&self, any: &Any) -> Result<Box<dyn DynMsg>, Error> {
-        let route = self.routes.get(&any.type_url).ok_or_else(|| {
-            sdk::unknown_request(format!("no message handler found for {:?}", any.type_url))
-        })?;
+        let route = self
+            .routes
+            .get(&any.type_url)
+            .ok_or_else(|| sdk::unknown_request(format!("no message handler found for {:?}", any.type_url)))?;
         (route.decode)(&any.value).map_err(|e| sdk::tx_decode(e.to_string()))
     }
 

@@ -16,25 +16,16 @@ impl PubKey {
     /// Reads a key from its `Any`: sdk/8 for other kinds and wrong lengths.
     pub fn from_any(any: &Any) -> Result<Self> {
         if any.type_url == "/cosmos.crypto.ed25519.PubKey" {
-            return Err(sdk::invalid_pubkey(
-                "ED25519 public keys are unsupported",
-            ));
+            return Err(sdk::invalid_pubkey("ED25519 public keys are unsupported"));
         }
         if any.type_url != secp256k1::PubKey::type_url() {
-            return Err(sdk::invalid_pubkey(format!(
-                "unrecognized public key type: {}",
-                any.type_url
-            )));
+            return Err(sdk::invalid_pubkey(format!("unrecognized public key type: {}", any.type_url)));
         }
-        let key = secp256k1::PubKey::decode(&*any.value)
-            .map_err(|e| sdk::invalid_pubkey(e.to_string()))?
-            .key;
+        let key = secp256k1::PubKey::decode(&*any.value).map_err(|e| sdk::invalid_pubkey(e.to_string()))?.key;
         let length = key.len();
-        key.try_into().map(Self).map_err(|_| {
-            sdk::invalid_pubkey(format!(
-                "length of pubkey is incorrect: expected 33 bytes, got {length}"
-            ))
-        })
+        key.try_into()
+            .map(Self)
+            .map_err(|_| sdk::invalid_pubkey(format!("length of pubkey is incorrect: expected 33 bytes, got {length}")))
     }
 
     /// The wire form.
@@ -42,10 +33,7 @@ impl PubKey {
     pub fn to_any(&self) -> Any {
         Any {
             type_url: secp256k1::PubKey::type_url(),
-            value: secp256k1::PubKey {
-                key: self.0.to_vec(),
-            }
-            .encode_to_vec(),
+            value: secp256k1::PubKey { key: self.0.to_vec() }.encode_to_vec(),
         }
     }
 

@@ -34,10 +34,7 @@ pub struct Status {
 impl Status {
     /// A status.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-        }
+        Self { code, message: message.into() }
     }
 
     /// `InvalidArgument`.
@@ -53,23 +50,15 @@ impl Status {
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "rpc error: code = {:?} desc = {}",
-            self.code, self.message
-        )
+        write!(f, "rpc error: code = {:?} desc = {}", self.code, self.message)
     }
 }
 
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
         match error {
-            Error::User(e) if e.codespace == "sdk" && matches!(e.code, 7 | 10 | 18 | 26) => {
-                Self::invalid(e.log)
-            }
-            Error::User(e) if e.codespace == "sdk" && matches!(e.code, 22 | 38) => {
-                Self::not_found(e.log)
-            }
+            Error::User(e) if e.codespace == "sdk" && matches!(e.code, 7 | 10 | 18 | 26) => Self::invalid(e.log),
+            Error::User(e) if e.codespace == "sdk" && matches!(e.code, 22 | 38) => Self::not_found(e.log),
             Error::User(e) => Self::new(Code::Unknown, e.log),
             Error::Fatal(e) => Self::new(Code::Internal, e.0),
         }
@@ -126,10 +115,7 @@ impl QueryRouter {
     pub fn new(routes: impl IntoIterator<Item = QueryRoute>) -> Self {
         let mut router = Self::default();
         for QueryRoute { path, handler } in routes {
-            assert!(
-                router.routes.insert(path, handler).is_none(),
-                "two handlers for {path}"
-            );
+            assert!(router.routes.insert(path, handler).is_none(), "two handlers for {path}");
         }
         router
     }
@@ -147,9 +133,10 @@ impl QueryRouter {
 
     /// Answers a query.
     pub fn call(&self, ctx: &QueryCtx<'_>, path: &str, request: &[u8]) -> Result<Vec<u8>, Status> {
-        let handler = self.routes.get(path).ok_or_else(|| {
-            Status::new(Code::Unimplemented, format!("unknown query path: {path}"))
-        })?;
+        let handler = self
+            .routes
+            .get(path)
+            .ok_or_else(|| Status::new(Code::Unimplemented, format!("unknown query path: {path}")))?;
         handler(ctx, request)
     }
 }
@@ -173,8 +160,5 @@ pub fn page_request(request: Option<proto::PageRequest>) -> PageRequest {
 /// The response half of [`page_request`].
 #[must_use]
 pub fn page_response<T>(page: &Page<T>) -> Option<proto::PageResponse> {
-    Some(proto::PageResponse {
-        next_key: page.next_key.clone(),
-        total: page.total,
-    })
+    Some(proto::PageResponse { next_key: page.next_key.clone(), total: page.total })
 }

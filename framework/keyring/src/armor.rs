@@ -37,9 +37,7 @@ const MAX_TEXT: usize = 16 * 1024;
 /// When the operating system has no randomness to give.
 pub fn encrypt(key: &PrivateKey, passphrase: &str) -> Result<String, KeyringError> {
     let mut salt = [0u8; 16];
-    OsRng
-        .try_fill_bytes(&mut salt)
-        .map_err(|e| KeyringError::InvalidArmor(format!("no randomness: {e}")))?;
+    OsRng.try_fill_bytes(&mut salt).map_err(|e| KeyringError::InvalidArmor(format!("no randomness: {e}")))?;
     Ok(encrypt_with_salt(key, passphrase, &salt))
 }
 
@@ -51,11 +49,7 @@ fn encrypt_with_salt(key: &PrivateKey, passphrase: &str, salt: &[u8; 16]) -> Str
     let sealed = ChaCha20Poly1305::new((&*secret).into())
         .encrypt(&[0u8; 12].into(), plain.as_slice())
         .expect("37 bytes are within the cipher's limit");
-    let headers = [
-        ("kdf", "argon2".to_owned()),
-        ("salt", hex::encode_upper(salt)),
-        ("type", ALGORITHM.to_owned()),
-    ];
+    let headers = [("kdf", "argon2".to_owned()), ("salt", hex::encode_upper(salt)), ("type", ALGORITHM.to_owned())];
     write_armor(&headers, &sealed)
 }
 
@@ -65,13 +59,7 @@ fn encrypt_with_salt(key: &PrivateKey, passphrase: &str, salt: &[u8; 16]) -> Str
 /// [`KeyringError::WrongPassphrase`], or [`KeyringError::InvalidArmor`] for text that is no armored secp256k1 key.
 pub fn decrypt(text: &str, passphrase: &str) -> Result<PrivateKey, KeyringError> {
     let armor = read_armor(text)?;
-    let header = |name| {
-        armor
-            .headers
-            .iter()
-            .find(|(n, _)| *n == name)
-            .map(|(_, value)| *value)
-    };
+    let header = |name| armor.headers.iter().find(|(n, _)| *n == name).map(|(_, value)| *value);
     // The SDK takes a missing type for secp256k1.
     if let Some(other) = header("type").filter(|kind| !kind.is_empty() && *kind != ALGORITHM) {
         return Err(invalid(format!("key type {other:?} is not secp256k1")));
@@ -81,34 +69,25 @@ pub fn decrypt(text: &str, passphrase: &str) -> Result<PrivateKey, KeyringError>
     let plain = match header("kdf") {
         Some("argon2") => {
             let secret = argon2_key(passphrase, &salt)?;
-            ChaCha20Poly1305::new((&*secret).into())
-                .decrypt(&[0u8; 12].into(), armor.body.as_slice())
+            ChaCha20Poly1305::new((&*secret).into()).decrypt(&[0u8; 12].into(), armor.body.as_slice())
         }
         Some("bcrypt") => {
             let secret = bcrypt_key(passphrase, &salt)?;
-            let (nonce, sealed) = armor
-                .body
-                .split_at_checked(24)
-                .ok_or_else(|| invalid("the body is shorter than its nonce"))?;
+            let (nonce, sealed) =
+                armor.body.split_at_checked(24).ok_or_else(|| invalid("the body is shorter than its nonce"))?;
             XSalsa20Poly1305::new((&*secret).into()).decrypt(nonce.into(), sealed)
         }
         other => {
-            return Err(invalid(format!(
-                "unrecognized KDF type: {}",
-                other.unwrap_or_default()
-            )));
+            return Err(invalid(format!("unrecognized KDF type: {}", other.unwrap_or_default())));
         }
     };
     let plain = Zeroizing::new(plain.map_err(|_| KeyringError::WrongPassphrase)?);
-    let scalar = plain
-        .strip_prefix(&AMINO_PREFIX)
-        .ok_or_else(|| invalid("not a secp256k1 key in Amino's form"))?;
+    let scalar = plain.strip_prefix(&AMINO_PREFIX).ok_or_else(|| invalid("not a secp256k1 key in Amino's form"))?;
     PrivateKey::from_bytes(scalar)
 }
 
 fn argon2_key(passphrase: &str, salt: &[u8]) -> Result<Zeroizing<[u8; 32]>, KeyringError> {
-    let params =
-        Params::new(64 * 1024, 1, 4, Some(32)).expect("the SDK's parameters are valid ones");
+    let params = Params::new(64 * 1024, 1, 4, Some(32)).expect("the SDK's parameters are valid ones");
     let mut key = Zeroizing::new([0u8; 32]);
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
         .hash_password_into(passphrase.as_bytes(), salt, key.as_mut_slice())
@@ -117,11 +96,8 @@ fn argon2_key(passphrase: &str, salt: &[u8]) -> Result<Zeroizing<[u8; 32]>, Keyr
 }
 
 fn bcrypt_key(passphrase: &str, salt: &[u8]) -> Result<Zeroizing<[u8; 32]>, KeyringError> {
-    let salt: [u8; 16] = salt
-        .try_into()
-        .map_err(|_| invalid("bcrypt wants 16 bytes of salt"))?;
-    let parts = bcrypt::hash_with_salt(passphrase, 12, salt)
-        .map_err(|error| invalid(format!("bcrypt: {error}")))?;
+    let salt: [u8; 16] = salt.try_into().map_err(|_| invalid("bcrypt wants 16 bytes of salt"))?;
+    let parts = bcrypt::hash_with_salt(passphrase, 12, salt).map_err(|error| invalid(format!("bcrypt: {error}")))?;
     let text = Zeroizing::new(parts.format_for_version(bcrypt::Version::TwoA));
     Ok(Zeroizing::new(Sha256::digest(text.as_bytes()).into()))
 }
@@ -160,18 +136,11 @@ fn read_armor(text: &str) -> Result<Armor<'_>, KeyringError> {
     }
     let mut headers = Vec::new();
     for line in lines.by_ref().take_while(|line| !line.is_empty()) {
-        headers.push(
-            line.split_once(": ")
-                .ok_or_else(|| invalid("a header without a value"))?,
-        );
+        headers.push(line.split_once(": ").ok_or_else(|| invalid("a header without a value"))?);
     }
     let (mut encoded, mut checksum, mut ended) = (String::new(), None, false);
     for line in lines {
-        if line
-            .strip_prefix("-----END ")
-            .and_then(|rest| rest.strip_suffix("-----"))
-            == Some(BLOCK)
-        {
+        if line.strip_prefix("-----END ").and_then(|rest| rest.strip_suffix("-----")) == Some(BLOCK) {
             ended = true;
             break;
         }
@@ -183,9 +152,7 @@ fn read_armor(text: &str) -> Result<Armor<'_>, KeyringError> {
     if !ended {
         return Err(invalid("no -----END line"));
     }
-    let body = STANDARD
-        .decode(&encoded)
-        .map_err(|error| invalid(format!("body: {error}")))?;
+    let body = STANDARD.decode(&encoded).map_err(|error| invalid(format!("body: {error}")))?;
     if checksum.is_some_and(|sum| sum != STANDARD.encode(&crc24(&body).to_be_bytes()[1..])) {
         return Err(invalid("checksum mismatch"));
     }
@@ -197,11 +164,7 @@ fn crc24(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0x00b7_04ce, |crc, byte| {
         (0..8).fold(crc ^ (u32::from(*byte) << 16), |crc, _| {
             let shifted = crc << 1;
-            if shifted & 0x0100_0000 == 0 {
-                shifted
-            } else {
-                (shifted ^ 0x0186_4cfb) & 0x00ff_ffff
-            }
+            if shifted & 0x0100_0000 == 0 { shifted } else { (shifted ^ 0x0186_4cfb) & 0x00ff_ffff }
         })
     })
 }
@@ -219,19 +182,10 @@ mod tests {
     /// Go picks at random: so the SDK reads what we write.
     #[test]
     fn what_is_written_is_what_the_sdk_writes() {
-        let vectors: serde_json::Value =
-            serde_json::from_str(include_str!("../golden/vectors.json")).unwrap();
-        let (text, passphrase) = (
-            vectors["armor_argon2"].as_str().unwrap(),
-            vectors["passphrase"].as_str().unwrap(),
-        );
+        let vectors: serde_json::Value = serde_json::from_str(include_str!("../golden/vectors.json")).unwrap();
+        let (text, passphrase) = (vectors["armor_argon2"].as_str().unwrap(), vectors["passphrase"].as_str().unwrap());
         let armor = read_armor(text).unwrap();
-        let salt = armor
-            .headers
-            .iter()
-            .find(|(name, _)| *name == "salt")
-            .unwrap()
-            .1;
+        let salt = armor.headers.iter().find(|(name, _)| *name == "salt").unwrap().1;
         let salt: [u8; 16] = hex::decode(salt).unwrap().try_into().unwrap();
         let key = decrypt(text, passphrase).unwrap();
         let sorted = |text: &str| {
@@ -239,10 +193,7 @@ mod tests {
             lines.sort();
             lines
         };
-        assert_eq!(
-            sorted(&encrypt_with_salt(&key, passphrase, &salt)),
-            sorted(text)
-        );
+        assert_eq!(sorted(&encrypt_with_salt(&key, passphrase, &salt)), sorted(text));
     }
 
     #[test]
@@ -250,26 +201,11 @@ mod tests {
         let key = PrivateKey::from_bytes(&[7; 32]).unwrap();
         let good = encrypt_with_salt(&key, "passphrase", &[1; 16]);
         assert_eq!(decrypt(&good, "passphrase").unwrap().expose(), key.expose());
-        let without_checksum: String = good
-            .lines()
-            .filter(|l| !l.starts_with('='))
-            .map(|l| format!("{l}\n"))
-            .collect();
-        assert!(
-            decrypt(&without_checksum, "passphrase").is_ok(),
-            "the checksum is optional in OpenPGP"
-        );
+        let without_checksum: String = good.lines().filter(|l| !l.starts_with('=')).map(|l| format!("{l}\n")).collect();
+        assert!(decrypt(&without_checksum, "passphrase").is_ok(), "the checksum is optional in OpenPGP");
         for (from, to, reason) in [
-            (
-                "TENDERMINT PRIVATE KEY",
-                "TENDERMINT PUBLIC KEY",
-                "unrecognized armor type",
-            ),
-            (
-                "kdf: argon2",
-                "kdf: scrypt",
-                "unrecognized KDF type: scrypt",
-            ),
+            ("TENDERMINT PRIVATE KEY", "TENDERMINT PUBLIC KEY", "unrecognized armor type"),
+            ("kdf: argon2", "kdf: scrypt", "unrecognized KDF type: scrypt"),
             ("salt: 0101010101010101", "salt: ", "wrong passphrase"),
             ("salt: 0101", "salt: 0g01", "error decoding salt"),
             ("salt: ", "pepper: ", "missing salt bytes"),

@@ -4,9 +4,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum KeyringError {
     /// A name that cannot be a file name of ours: 1 to 64 of `A-Z a-z 0-9 . _ -`, the first a letter or digit.
-    #[error(
-        "invalid key name {0:?}: use 1 to 64 letters, digits, '.', '_' or '-', starting with a letter or digit"
-    )]
+    #[error("invalid key name {0:?}: use 1 to 64 letters, digits, '.', '_' or '-', starting with a letter or digit")]
     InvalidName(String),
     /// No key has this name or address.
     #[error("{0}.info: key not found")]

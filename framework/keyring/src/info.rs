@@ -36,10 +36,7 @@ impl KeyInfo {
             name: name.to_owned(),
             kind: "local",
             address: encode_address(prefix, &address_of(&public_key))?,
-            pubkey: format!(
-                r#"{{"@type":"/cosmos.crypto.secp256k1.PubKey","key":"{}"}}"#,
-                STANDARD.encode(public_key)
-            ),
+            pubkey: format!(r#"{{"@type":"/cosmos.crypto.secp256k1.PubKey","key":"{}"}}"#, STANDARD.encode(public_key)),
             mnemonic: None,
             public_key,
         })
@@ -68,11 +65,6 @@ impl fmt::Display for KeyInfo {
 
 fn yaml_word(word: &str) -> String {
     let plain = word.starts_with(|c: char| c.is_ascii_alphabetic())
-        && !["true", "false", "yes", "no", "on", "off", "y", "n", "null"]
-            .contains(&word.to_ascii_lowercase().as_str());
-    if plain {
-        word.to_owned()
-    } else {
-        format!("\"{word}\"")
-    }
+        && !["true", "false", "yes", "no", "on", "off", "y", "n", "null"].contains(&word.to_ascii_lowercase().as_str());
+    if plain { word.to_owned() } else { format!("\"{word}\"") }
 }

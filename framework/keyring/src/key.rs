@@ -22,9 +22,7 @@ impl PrivateKey {
     /// # Errors
     /// When there are not 32 bytes, or they are zero or at least the group order.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, KeyringError> {
-        let array: [u8; 32] = bytes
-            .try_into()
-            .map_err(|_| KeyringError::InvalidKey("expected 32 bytes"))?;
+        let array: [u8; 32] = bytes.try_into().map_err(|_| KeyringError::InvalidKey("expected 32 bytes"))?;
         let secret = Zeroizing::new(array);
         let mut scalar = scalar(&secret)?;
         let public = PublicKey::from_secret_key(SECP256K1, &scalar).serialize();
@@ -54,14 +52,11 @@ impl PrivateKey {
 }
 
 fn scalar(bytes: &[u8; 32]) -> Result<SecretKey, KeyringError> {
-    SecretKey::from_byte_array(*bytes)
-        .map_err(|_| KeyringError::InvalidKey("not a scalar of secp256k1"))
+    SecretKey::from_byte_array(*bytes).map_err(|_| KeyringError::InvalidKey("not a scalar of secp256k1"))
 }
 
 impl fmt::Debug for PrivateKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PrivateKey")
-            .field("public", &hex::encode(self.public))
-            .finish_non_exhaustive()
+        f.debug_struct("PrivateKey").field("public", &hex::encode(self.public)).finish_non_exhaustive()
     }
 }

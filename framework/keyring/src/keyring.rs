@@ -6,9 +6,7 @@ use zeroize::Zeroizing;
 
 use crate::seal::KeyFile;
 use crate::store::{Store, check_name};
-use crate::{
-    ACCOUNT_PREFIX, HdPath, KeyInfo, KeyringError, Mnemonic, PrivateKey, Signature, armor,
-};
+use crate::{ACCOUNT_PREFIX, HdPath, KeyInfo, KeyringError, Mnemonic, PrivateKey, Signature, armor};
 
 /// Fewest characters of a new passphrase, as in the SDK.
 pub const MIN_PASSPHRASE_LEN: usize = 8;
@@ -73,10 +71,7 @@ impl Signer {
     /// # Errors
     /// When the prefix is no bech32 prefix.
     pub fn new(name: &str, key: PrivateKey, prefix: &str) -> Result<Self, KeyringError> {
-        Ok(Self {
-            info: KeyInfo::of(name, &key, prefix)?,
-            key,
-        })
+        Ok(Self { info: KeyInfo::of(name, &key, prefix)?, key })
     }
 
     /// Signs SHA-256 of `bytes`: 64 bytes `r || s`, low-S.
@@ -112,12 +107,7 @@ impl Keyring {
     }
 
     fn with(store: Store, ask: Option<AskPassphrase>) -> Self {
-        Self {
-            store,
-            ask,
-            passphrase: Mutex::default(),
-            prefix: ACCOUNT_PREFIX.to_owned(),
-        }
+        Self { store, ask, passphrase: Mutex::default(), prefix: ACCOUNT_PREFIX.to_owned() }
     }
 
     /// Shows addresses under another bech32 prefix.
@@ -156,12 +146,7 @@ impl Keyring {
     ///
     /// # Errors
     /// As [`Keyring::add`] and [`armor::decrypt`].
-    pub fn import_armored(
-        &self,
-        name: &str,
-        text: &str,
-        passphrase: &str,
-    ) -> Result<KeyInfo, KeyringError> {
+    pub fn import_armored(&self, name: &str, text: &str, passphrase: &str) -> Result<KeyInfo, KeyringError> {
         self.add(name, &armor::decrypt(text, passphrase)?)
     }
 
@@ -170,9 +155,7 @@ impl Keyring {
     /// # Errors
     /// As [`Keyring::add`]; when the text is no private key.
     pub fn import_hex(&self, name: &str, text: &str) -> Result<KeyInfo, KeyringError> {
-        let bytes = Zeroizing::new(
-            hex::decode(text.trim()).map_err(|_| KeyringError::InvalidKey("not hexadecimal"))?,
-        );
+        let bytes = Zeroizing::new(hex::decode(text.trim()).map_err(|_| KeyringError::InvalidKey("not hexadecimal"))?);
         self.add(name, &PrivateKey::from_bytes(&bytes)?)
     }
 
@@ -187,10 +170,7 @@ impl Keyring {
         if held.iter().any(|other| other.name == name) {
             return Err(KeyringError::AlreadyExists(name.to_owned()));
         }
-        if let Some(other) = held
-            .iter()
-            .find(|other| other.public_key == info.public_key)
-        {
+        if let Some(other) = held.iter().find(|other| other.public_key == info.public_key) {
             return Err(KeyringError::DuplicateKey(other.name.clone()));
         }
         let passphrase = match (&self.ask, held.first()) {
@@ -203,13 +183,8 @@ impl Keyring {
             }
             (Some(_), None) => Some(self.ask_for(Ask::New)?),
         };
-        let file =
-            KeyFile::new(name, key, passphrase.as_ref().map(|p| p.as_str())).map_err(|reason| {
-                KeyringError::BadFile {
-                    path: name.into(),
-                    reason,
-                }
-            })?;
+        let file = KeyFile::new(name, key, passphrase.as_ref().map(|p| p.as_str()))
+            .map_err(|reason| KeyringError::BadFile { path: name.into(), reason })?;
         self.store.put(&file)?;
         Ok(info)
     }
@@ -219,11 +194,7 @@ impl Keyring {
     /// # Errors
     /// When a file cannot be read.
     pub fn list(&self) -> Result<Vec<KeyInfo>, KeyringError> {
-        self.store
-            .names()?
-            .iter()
-            .map(|name| self.info(&self.store.get(name)?))
-            .collect()
+        self.store.names()?.iter().map(|name| self.info(&self.store.get(name)?)).collect()
     }
 
     /// One key, by name or by address. Asks for no passphrase.
@@ -265,11 +236,7 @@ impl Keyring {
     ///
     /// # Errors
     /// As [`Keyring::signer`]; when the export passphrase is too short.
-    pub fn export_armored(
-        &self,
-        name_or_address: &str,
-        passphrase: &str,
-    ) -> Result<String, KeyringError> {
+    pub fn export_armored(&self, name_or_address: &str, passphrase: &str) -> Result<String, KeyringError> {
         check_new_passphrase(passphrase)?;
         armor::encrypt(&self.signer(name_or_address)?.key, passphrase)
     }
@@ -279,9 +246,7 @@ impl Keyring {
     /// # Errors
     /// As [`Keyring::signer`].
     pub fn export_hex(&self, name_or_address: &str) -> Result<Zeroizing<String>, KeyringError> {
-        Ok(Zeroizing::new(hex::encode(
-            self.signer(name_or_address)?.key.expose(),
-        )))
+        Ok(Zeroizing::new(hex::encode(self.signer(name_or_address)?.key.expose())))
     }
 
     /// Forgets a key for good. Asks for no passphrase, because deleting the file needs none either.
@@ -298,27 +263,17 @@ impl Keyring {
     }
 
     fn open_file(&self, file: &KeyFile) -> Result<PrivateKey, KeyringError> {
-        let passphrase = if file.is_sealed() {
-            self.ask_for(Ask::Existing)?
-        } else {
-            Zeroizing::default()
-        };
+        let passphrase = if file.is_sealed() { self.ask_for(Ask::Existing)? } else { Zeroizing::default() };
         let opened = file.open(&passphrase).map_err(bad(file))?;
         if opened.is_none() {
             // So that the next try asks again.
-            *self
-                .passphrase
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner) = None;
+            *self.passphrase.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }
         opened.ok_or(KeyringError::WrongPassphrase)
     }
 
     fn ask_for(&self, what: Ask) -> Result<Zeroizing<String>, KeyringError> {
-        let mut known = self
-            .passphrase
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.passphrase.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(passphrase) = known.as_ref() {
             return Ok(passphrase.clone());
         }
@@ -338,17 +293,13 @@ impl Keyring {
 
 impl std::fmt::Debug for Keyring {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Keyring")
-            .field("prefix", &self.prefix)
-            .finish_non_exhaustive()
+        f.debug_struct("Keyring").field("prefix", &self.prefix).finish_non_exhaustive()
     }
 }
 
 fn check_new_passphrase(passphrase: &str) -> Result<(), KeyringError> {
     if passphrase.chars().count() < MIN_PASSPHRASE_LEN {
-        return Err(KeyringError::PassphraseTooShort {
-            min: MIN_PASSPHRASE_LEN,
-        });
+        return Err(KeyringError::PassphraseTooShort { min: MIN_PASSPHRASE_LEN });
     }
     Ok(())
 }

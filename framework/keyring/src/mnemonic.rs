@@ -23,21 +23,13 @@ pub struct HdPath {
 
 impl Default for HdPath {
     fn default() -> Self {
-        Self {
-            coin_type: COIN_TYPE,
-            account: 0,
-            index: 0,
-        }
+        Self { coin_type: COIN_TYPE, account: 0, index: 0 }
     }
 }
 
 impl fmt::Display for HdPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "m/44'/{}'/{}'/0/{}",
-            self.coin_type, self.account, self.index
-        )
+        write!(f, "m/44'/{}'/{}'/0/{}", self.coin_type, self.account, self.index)
     }
 }
 
@@ -70,8 +62,7 @@ impl Mnemonic {
         OsRng
             .try_fill_bytes(entropy.as_mut_slice())
             .map_err(|e| KeyringError::InvalidMnemonic(format!("no randomness: {e}")))?;
-        let words = bip39::Mnemonic::from_entropy(entropy.as_slice())
-            .expect("256 bits are a length BIP-39 has");
+        let words = bip39::Mnemonic::from_entropy(entropy.as_slice()).expect("256 bits are a length BIP-39 has");
         Ok(Self(words))
     }
 

@@ -13,17 +13,9 @@ use crate::{KeyringError, PrivateKey};
 const VERSION: u32 = 1;
 
 /// RFC 9106's second recommended choice: Argon2id, 3 passes over 64 MiB, 4 lanes.
-const COST: Cost = Cost {
-    memory_kib: 64 * 1024,
-    passes: 3,
-    lanes: 4,
-};
+const COST: Cost = Cost { memory_kib: 64 * 1024, passes: 3, lanes: 4 };
 /// What a file may ask for at most, so that a hostile one costs neither minutes nor all memory.
-const MAX_COST: Cost = Cost {
-    memory_kib: 1024 * 1024,
-    passes: 16,
-    lanes: 16,
-};
+const MAX_COST: Cost = Cost { memory_kib: 1024 * 1024, passes: 16, lanes: 16 };
 
 /// A key file. The public half is readable without the passphrase, so that listing asks for nothing; name, key and
 /// parameters are authenticated by the seal.
@@ -75,15 +67,9 @@ struct Cost {
 
 impl KeyFile {
     /// Packs a key; without a passphrase it lies open.
-    pub(crate) fn new(
-        name: &str,
-        key: &PrivateKey,
-        passphrase: Option<&str>,
-    ) -> Result<Self, String> {
+    pub(crate) fn new(name: &str, key: &PrivateKey, passphrase: Option<&str>) -> Result<Self, String> {
         let secret = match passphrase {
-            None => Secret::None {
-                private_key: key.expose().to_vec(),
-            },
+            None => Secret::None { private_key: key.expose().to_vec() },
             Some(passphrase) => {
                 let (mut salt, mut nonce) = ([0u8; 16], [0u8; 12]);
                 OsRng
@@ -92,38 +78,19 @@ impl KeyFile {
                     .map_err(|e| format!("no randomness: {e}"))?;
                 let aad = associated(name, key.public_key(), COST);
                 let ciphertext = cipher(passphrase, &salt, COST)?
-                    .encrypt(
-                        (&nonce).into(),
-                        Payload {
-                            msg: key.expose(),
-                            aad: &aad,
-                        },
-                    )
+                    .encrypt((&nonce).into(), Payload { msg: key.expose(), aad: &aad })
                     .expect("32 bytes are within the cipher's limit");
-                Secret::Sealed {
-                    cost: COST,
-                    salt: salt.to_vec(),
-                    nonce: nonce.to_vec(),
-                    ciphertext,
-                }
+                Secret::Sealed { cost: COST, salt: salt.to_vec(), nonce: nonce.to_vec(), ciphertext }
             }
         };
-        Ok(Self {
-            version: VERSION,
-            name: name.to_owned(),
-            public_key: key.public_key().to_vec(),
-            secret,
-        })
+        Ok(Self { version: VERSION, name: name.to_owned(), public_key: key.public_key().to_vec(), secret })
     }
 
     /// Reads a file's text.
     pub(crate) fn parse(text: &[u8]) -> Result<Self, String> {
         let file: Self = serde_json::from_slice(text).map_err(|error| error.to_string())?;
         if file.version != VERSION {
-            return Err(format!(
-                "version {} is not one this program reads ({VERSION})",
-                file.version
-            ));
+            return Err(format!("version {} is not one this program reads ({VERSION})", file.version));
         }
         file.public_key()?;
         Ok(file)
@@ -134,10 +101,7 @@ impl KeyFile {
     }
 
     pub(crate) fn public_key(&self) -> Result<[u8; 33], String> {
-        self.public_key
-            .as_slice()
-            .try_into()
-            .map_err(|_| "the public key is not 33 bytes".to_owned())
+        self.public_key.as_slice().try_into().map_err(|_| "the public key is not 33 bytes".to_owned())
     }
 
     /// Whether [`KeyFile::open`] needs a passphrase.
@@ -149,31 +113,16 @@ impl KeyFile {
     pub(crate) fn open(&self, passphrase: &str) -> Result<Option<PrivateKey>, String> {
         let bytes = match &self.secret {
             Secret::None { private_key } => Zeroizing::new(private_key.clone()),
-            Secret::Sealed {
-                cost,
-                salt,
-                nonce,
-                ciphertext,
-            } => {
-                let nonce: &[u8; 12] = nonce
-                    .as_slice()
-                    .try_into()
-                    .map_err(|_| "the nonce is not 12 bytes")?;
+            Secret::Sealed { cost, salt, nonce, ciphertext } => {
+                let nonce: &[u8; 12] = nonce.as_slice().try_into().map_err(|_| "the nonce is not 12 bytes")?;
                 let aad = associated(&self.name, &self.public_key, *cost);
-                match cipher(passphrase, salt, *cost)?.decrypt(
-                    nonce.into(),
-                    Payload {
-                        msg: ciphertext,
-                        aad: &aad,
-                    },
-                ) {
+                match cipher(passphrase, salt, *cost)?.decrypt(nonce.into(), Payload { msg: ciphertext, aad: &aad }) {
                     Ok(plain) => Zeroizing::new(plain),
                     Err(_) => return Ok(None),
                 }
             }
         };
-        let key =
-            PrivateKey::from_bytes(&bytes).map_err(|error: KeyringError| error.to_string())?;
+        let key = PrivateKey::from_bytes(&bytes).map_err(|error: KeyringError| error.to_string())?;
         if key.public_key().as_slice() != self.public_key {
             return Err("the private key does not belong to the public key".to_owned());
         }
@@ -182,14 +131,11 @@ impl KeyFile {
 }
 
 fn cipher(passphrase: &str, salt: &[u8], cost: Cost) -> Result<ChaCha20Poly1305, String> {
-    if cost.memory_kib > MAX_COST.memory_kib
-        || cost.passes > MAX_COST.passes
-        || cost.lanes > MAX_COST.lanes
-    {
+    if cost.memory_kib > MAX_COST.memory_kib || cost.passes > MAX_COST.passes || cost.lanes > MAX_COST.lanes {
         return Err("its key derivation asks for more work than is allowed".to_owned());
     }
-    let params = Params::new(cost.memory_kib, cost.passes, cost.lanes, Some(32))
-        .map_err(|error| format!("argon2: {error}"))?;
+    let params =
+        Params::new(cost.memory_kib, cost.passes, cost.lanes, Some(32)).map_err(|error| format!("argon2: {error}"))?;
     let mut key = Zeroizing::new([0u8; 32]);
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
         .hash_password_into(passphrase.as_bytes(), salt, key.as_mut_slice())

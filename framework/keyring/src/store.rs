@@ -28,12 +28,7 @@ impl Store {
     pub(crate) fn names(&self) -> Result<Vec<String>, KeyringError> {
         let folder = match self {
             Self::Memory(keys) => {
-                return Ok(keys
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .keys()
-                    .cloned()
-                    .collect());
+                return Ok(keys.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect());
             }
             Self::Folder(folder) => folder,
         };
@@ -47,10 +42,7 @@ impl Store {
             let file = entry.map_err(io(folder))?.file_name();
             // Temporary and foreign files fail one of the two tests.
             names.extend(
-                file.to_str()
-                    .and_then(|f| f.strip_suffix(SUFFIX))
-                    .filter(|name| is_name(name))
-                    .map(str::to_owned),
+                file.to_str().and_then(|f| f.strip_suffix(SUFFIX)).filter(|name| is_name(name)).map(str::to_owned),
             );
         }
         names.sort();
@@ -64,10 +56,7 @@ impl Store {
         let (text, path) = match self {
             Self::Memory(keys) => {
                 let keys = keys.lock().unwrap_or_else(PoisonError::into_inner);
-                (
-                    keys.get(name).ok_or_else(missing)?.clone(),
-                    PathBuf::from(name),
-                )
+                (keys.get(name).ok_or_else(missing)?.clone(), PathBuf::from(name))
             }
             Self::Folder(folder) => {
                 let path = file_of(folder, name);
@@ -77,22 +66,14 @@ impl Store {
                     Err(error) => return Err(io(&path)(error)),
                 };
                 let mut text = Zeroizing::new(Vec::new());
-                file.take(MAX_FILE)
-                    .read_to_end(&mut text)
-                    .map_err(io(&path))?;
+                file.take(MAX_FILE).read_to_end(&mut text).map_err(io(&path))?;
                 (text, path)
             }
         };
-        let bad = |reason| KeyringError::BadFile {
-            path: path.clone(),
-            reason,
-        };
+        let bad = |reason| KeyringError::BadFile { path: path.clone(), reason };
         let file = KeyFile::parse(&text).map_err(bad)?;
         if file.name != name {
-            return Err(bad(format!(
-                "it holds the key {:?}; a file moved by hand?",
-                file.name
-            )));
+            return Err(bad(format!("it holds the key {:?}; a file moved by hand?", file.name)));
         }
         Ok(file)
     }
@@ -102,11 +83,7 @@ impl Store {
         check_name(&file.name)?;
         let taken = || KeyringError::AlreadyExists(file.name.clone());
         match self {
-            Self::Memory(keys) => match keys
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .entry(file.name.clone())
-            {
+            Self::Memory(keys) => match keys.lock().unwrap_or_else(PoisonError::into_inner).entry(file.name.clone()) {
                 std::collections::btree_map::Entry::Occupied(_) => Err(taken()),
                 std::collections::btree_map::Entry::Vacant(slot) => {
                     slot.insert(file.to_text());
@@ -114,11 +91,7 @@ impl Store {
                 }
             },
             Self::Folder(folder) => {
-                fs::DirBuilder::new()
-                    .recursive(true)
-                    .mode(0o700)
-                    .create(folder)
-                    .map_err(io(folder))?;
+                fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io(folder))?;
                 let path = file_of(folder, &file.name);
                 let temporary = temporary_of(folder)?;
                 let written = write_private(&temporary, &file.to_text());
@@ -139,12 +112,9 @@ impl Store {
         check_name(name)?;
         let missing = || KeyringError::NotFound(name.to_owned());
         match self {
-            Self::Memory(keys) => keys
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .remove(name)
-                .map(drop)
-                .ok_or_else(missing),
+            Self::Memory(keys) => {
+                keys.lock().unwrap_or_else(PoisonError::into_inner).remove(name).map(drop).ok_or_else(missing)
+            }
             Self::Folder(folder) => {
                 let path = file_of(folder, name);
                 match fs::remove_file(&path) {
@@ -160,19 +130,13 @@ impl Store {
 fn is_name(name: &str) -> bool {
     let mut bytes = name.bytes();
     name.len() <= 64
-        && bytes
-            .next()
-            .is_some_and(|first| first.is_ascii_alphanumeric())
+        && bytes.next().is_some_and(|first| first.is_ascii_alphanumeric())
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
 /// A name becomes a file name: no separators, no leading dot, nothing a shell or YAML would take for something else.
 pub(crate) fn check_name(name: &str) -> Result<(), KeyringError> {
-    if is_name(name) {
-        Ok(())
-    } else {
-        Err(KeyringError::InvalidName(name.chars().take(80).collect()))
-    }
+    if is_name(name) { Ok(()) } else { Err(KeyringError::InvalidName(name.chars().take(80).collect())) }
 }
 
 fn file_of(folder: &Path, name: &str) -> PathBuf {
@@ -181,28 +145,17 @@ fn file_of(folder: &Path, name: &str) -> PathBuf {
 
 fn temporary_of(folder: &Path) -> Result<PathBuf, KeyringError> {
     let mut unique = [0u8; 8];
-    OsRng
-        .try_fill_bytes(&mut unique)
-        .map_err(|error| io(folder)(std::io::Error::other(error)))?;
+    OsRng.try_fill_bytes(&mut unique).map_err(|error| io(folder)(std::io::Error::other(error)))?;
     Ok(folder.join(format!(".{}.tmp", hex::encode(unique))))
 }
 
 fn write_private(path: &Path, text: &[u8]) -> Result<(), KeyringError> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(io(path))?;
-    file.write_all(text)
-        .and_then(|()| file.sync_all())
-        .map_err(io(path))
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(io(path))?;
+    file.write_all(text).and_then(|()| file.sync_all()).map_err(io(path))
 }
 
 fn sync(folder: &Path) -> Result<(), KeyringError> {
-    File::open(folder)
-        .and_then(|f| f.sync_all())
-        .map_err(io(folder))
+    File::open(folder).and_then(|f| f.sync_all()).map_err(io(folder))
 }
 
 fn io(path: &Path) -> impl FnOnce(std::io::Error) -> KeyringError {

@@ -3,9 +3,7 @@ use cosmos_sdk_proto::cosmos::base::v1beta1::Coin;
 use cosmos_sdk_proto::cosmos::crypto::secp256k1::PubKey;
 use cosmos_sdk_proto::cosmos::tx::signing::v1beta1::SignMode;
 use cosmos_sdk_proto::cosmos::tx::v1beta1::mode_info::{Single, Sum};
-use cosmos_sdk_proto::cosmos::tx::v1beta1::{
-    AuthInfo, Fee, ModeInfo, SignDoc, SignerInfo, TxBody, TxRaw,
-};
+use cosmos_sdk_proto::cosmos::tx::v1beta1::{AuthInfo, Fee, ModeInfo, SignDoc, SignerInfo, TxBody, TxRaw};
 use prost::{Message, Name};
 
 use crate::{PrivateKey, Signature, Signer};
@@ -29,20 +27,10 @@ pub fn sign_direct(
     chain_id: &str,
     account_number: u64,
 ) -> Signature {
-    key.sign(&sign_bytes(
-        body_bytes,
-        auth_info_bytes,
-        chain_id,
-        account_number,
-    ))
+    key.sign(&sign_bytes(body_bytes, auth_info_bytes, chain_id, account_number))
 }
 
-fn sign_bytes(
-    body_bytes: &[u8],
-    auth_info_bytes: &[u8],
-    chain_id: &str,
-    account_number: u64,
-) -> Vec<u8> {
+fn sign_bytes(body_bytes: &[u8], auth_info_bytes: &[u8], chain_id: &str, account_number: u64) -> Vec<u8> {
     SignDoc {
         body_bytes: body_bytes.to_vec(),
         auth_info_bytes: auth_info_bytes.to_vec(),
@@ -84,10 +72,7 @@ impl TxBuilder {
     /// Appends a message.
     #[must_use]
     pub fn message<M: Message + Name>(self, message: &M) -> Self {
-        self.any(Any {
-            type_url: format!("/{}", M::full_name()),
-            value: message.encode_to_vec(),
-        })
+        self.any(Any { type_url: format!("/{}", M::full_name()), value: message.encode_to_vec() })
     }
 
     /// Appends a message that is encoded already. The type URL starts with a slash.
@@ -143,18 +128,10 @@ impl TxBuilder {
             type_url: format!("/{}", PubKey::full_name()),
             value: PubKey { key: key.to_vec() }.encode_to_vec(),
         });
-        let mode = Single {
-            mode: SignMode::Direct.into(),
-        };
-        let mode_info = Some(ModeInfo {
-            sum: Some(Sum::Single(mode)),
-        });
+        let mode = Single { mode: SignMode::Direct.into() };
+        let mode_info = Some(ModeInfo { sum: Some(Sum::Single(mode)) });
         AuthInfo {
-            signer_infos: vec![SignerInfo {
-                public_key,
-                mode_info,
-                sequence,
-            }],
+            signer_infos: vec![SignerInfo { public_key, mode_info, sequence }],
             fee: Some(self.fee.clone()),
             ..Default::default()
         }
@@ -165,31 +142,14 @@ impl TxBuilder {
     pub fn sign(&self, signer: &Signer, account: &SignerData) -> Vec<u8> {
         let body_bytes = self.body_bytes();
         let auth_info_bytes = self.auth_info_bytes(Some(signer.public_key()), account.sequence);
-        let signature = signer.sign(&sign_bytes(
-            &body_bytes,
-            &auth_info_bytes,
-            &account.chain_id,
-            account.account_number,
-        ));
-        TxRaw {
-            body_bytes,
-            auth_info_bytes,
-            signatures: vec![signature.to_vec()],
-        }
-        .encode_to_vec()
+        let signature =
+            signer.sign(&sign_bytes(&body_bytes, &auth_info_bytes, &account.chain_id, account.account_number));
+        TxRaw { body_bytes, auth_info_bytes, signatures: vec![signature.to_vec()] }.encode_to_vec()
     }
 
     /// `TxRaw` bytes with an empty signature: what `Simulate` takes, and what `--generate-only` shows.
     pub fn simulate(&self, public_key: Option<&[u8; 33]>, sequence: u64) -> Vec<u8> {
-        let (body_bytes, auth_info_bytes) = (
-            self.body_bytes(),
-            self.auth_info_bytes(public_key, sequence),
-        );
-        TxRaw {
-            body_bytes,
-            auth_info_bytes,
-            signatures: vec![Vec::new()],
-        }
-        .encode_to_vec()
+        let (body_bytes, auth_info_bytes) = (self.body_bytes(), self.auth_info_bytes(public_key, sequence));
+        TxRaw { body_bytes, auth_info_bytes, signatures: vec![Vec::new()] }.encode_to_vec()
     }
 }

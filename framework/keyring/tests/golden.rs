@@ -5,8 +5,8 @@ use cosmos_sdk_proto::cosmos::bank::v1beta1::MsgSend;
 use cosmos_sdk_proto::cosmos::base::v1beta1::Coin;
 use cosmos_sdk_proto::cosmos::tx::v1beta1::{AuthInfo, TxBody, TxRaw};
 use gantry_keyring::{
-    HdPath, Keyring, KeyringError, Mnemonic, PrivateKey, SignerData, TxBuilder, address_of, armor,
-    encode_address, sign_direct,
+    HdPath, Keyring, KeyringError, Mnemonic, PrivateKey, SignerData, TxBuilder, address_of, armor, encode_address,
+    sign_direct,
 };
 use prost::Message;
 use serde_json::Value;
@@ -37,24 +37,13 @@ fn derivation_and_addresses_are_the_sdks() {
     assert_eq!(derived.len(), 12);
     for vector in derived {
         let path = |field| u32::try_from(number(vector, field)).unwrap();
-        let path = HdPath {
-            coin_type: path("coin_type"),
-            account: path("account"),
-            index: path("index"),
-        };
-        let key = Mnemonic::parse(text(vector, "mnemonic"))
-            .unwrap()
-            .derive(path, "")
-            .unwrap();
+        let path = HdPath { coin_type: path("coin_type"), account: path("account"), index: path("index") };
+        let key = Mnemonic::parse(text(vector, "mnemonic")).unwrap().derive(path, "").unwrap();
         assert_eq!(hex::encode(key.expose()), text(vector, "private"));
         assert_eq!(hex::encode(key.public_key()), text(vector, "public"));
         let address = address_of(key.public_key());
         for prefix in ["cosmos", "gantry"] {
-            assert_eq!(
-                encode_address(prefix, &address).unwrap(),
-                text(vector, prefix),
-                "{path}"
-            );
+            assert_eq!(encode_address(prefix, &address).unwrap(), text(vector, prefix), "{path}");
         }
     }
 }
@@ -65,14 +54,9 @@ fn key_output_has_the_sdks_shape() {
     let ours = serde_json::to_string_pretty(&keyring.show("alice").unwrap()).unwrap();
     // As text, so that the order of the fields counts too.
     let theirs = serde_json::to_string_pretty(&vectors()["key_output"]).unwrap();
-    assert_eq!(
-        serde_json::from_str::<Value>(&ours).unwrap(),
-        vectors()["key_output"]
-    );
+    assert_eq!(serde_json::from_str::<Value>(&ours).unwrap(), vectors()["key_output"]);
     assert_eq!(ours.len(), theirs.len());
-    assert!(ours.starts_with(
-        "{\n  \"name\": \"alice\",\n  \"type\": \"local\",\n  \"address\": \"gantry1"
-    ));
+    assert!(ours.starts_with("{\n  \"name\": \"alice\",\n  \"type\": \"local\",\n  \"address\": \"gantry1"));
 }
 
 #[test]
@@ -80,16 +64,9 @@ fn armor_of_the_sdk_is_read() {
     let vectors = vectors();
     for field in ["armor_argon2", "armor_bcrypt"] {
         let key = armor::decrypt(text(&vectors, field), text(&vectors, "passphrase")).unwrap();
-        assert_eq!(
-            hex::encode(key.expose()),
-            text(&vectors["derived"][0], "private"),
-            "{field}"
-        );
+        assert_eq!(hex::encode(key.expose()), text(&vectors["derived"][0], "private"), "{field}");
         assert!(
-            matches!(
-                armor::decrypt(text(&vectors, field), "something else"),
-                Err(KeyringError::WrongPassphrase)
-            ),
+            matches!(armor::decrypt(text(&vectors, field), "something else"), Err(KeyringError::WrongPassphrase)),
             "{field}"
         );
     }
@@ -101,12 +78,7 @@ fn signed_transactions_are_the_sdks_byte_for_byte() {
     let signer = keyring.signer("alice").unwrap();
     let vectors = vectors();
     for vector in vectors["signed"].as_array().unwrap() {
-        let coin = |field| {
-            vec![Coin {
-                denom: "ugantry".to_owned(),
-                amount: text(vector, field).to_owned(),
-            }]
-        };
+        let coin = |field| vec![Coin { denom: "ugantry".to_owned(), amount: text(vector, field).to_owned() }];
         let send = MsgSend {
             from_address: text(vector, "from").to_owned(),
             to_address: text(vector, "to").to_owned(),
@@ -126,24 +98,12 @@ fn signed_transactions_are_the_sdks_byte_for_byte() {
         let bytes = builder.sign(&signer, &account);
         assert_eq!(hex::encode(&bytes), text(vector, "tx_raw"));
 
-        let key =
-            PrivateKey::from_bytes(&hex::decode(text(&vectors["derived"][0], "private")).unwrap())
-                .unwrap();
+        let key = PrivateKey::from_bytes(&hex::decode(text(&vectors["derived"][0], "private")).unwrap()).unwrap();
         let raw = TxRaw::decode(bytes.as_slice()).unwrap();
-        let signature = sign_direct(
-            &key,
-            &raw.body_bytes,
-            &raw.auth_info_bytes,
-            &account.chain_id,
-            account.account_number,
-        );
+        let signature =
+            sign_direct(&key, &raw.body_bytes, &raw.auth_info_bytes, &account.chain_id, account.account_number);
         assert_eq!(hex::encode(signature), text(vector, "signature"));
-        assert_eq!(
-            signature,
-            keyring
-                .sign("alice", &hex::decode(text(vector, "sign_bytes")).unwrap())
-                .unwrap()
-        );
+        assert_eq!(signature, keyring.sign("alice", &hex::decode(text(vector, "sign_bytes")).unwrap()).unwrap());
     }
 }
 

@@ -37,84 +37,44 @@ fn a_file_keyring_seals_and_asks_once() {
 
     // Another process: listing asks for nothing, signing asks once.
     let (keyring, asked) = file(home.path(), "open sesame");
-    let names: Vec<_> = keyring
-        .list()
-        .unwrap()
-        .into_iter()
-        .map(|info| info.name)
-        .collect();
+    let names: Vec<_> = keyring.list().unwrap().into_iter().map(|info| info.name).collect();
     assert_eq!(names, ["alice", "bob"]);
     assert_eq!(keyring.show(&made.address).unwrap(), made);
     assert_eq!(asked.load(Ordering::SeqCst), 0);
-    assert_eq!(
-        keyring.sign("alice", b"hello").unwrap(),
-        key(1).sign(b"hello")
-    );
-    assert_eq!(
-        keyring.sign(&made.address, b"hello").unwrap(),
-        key(1).sign(b"hello")
-    );
+    assert_eq!(keyring.sign("alice", b"hello").unwrap(), key(1).sign(b"hello"));
+    assert_eq!(keyring.sign(&made.address, b"hello").unwrap(), key(1).sign(b"hello"));
     assert_eq!(asked.load(Ordering::SeqCst), 1);
 
     let folder = home.path().join("keyring-file");
     let path = folder.join("alice.key.json");
     assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-    assert_eq!(
-        folder.metadata().unwrap().permissions().mode() & 0o777,
-        0o700
-    );
-    assert_eq!(
-        std::fs::read_dir(&folder).unwrap().count(),
-        2,
-        "no temporary file is left"
-    );
+    assert_eq!(folder.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 2, "no temporary file is left");
     let text = std::fs::read_to_string(&path).unwrap();
-    assert!(
-        !text.contains(&hex::encode([1u8; 32])),
-        "the private key lies in clear"
-    );
+    assert!(!text.contains(&hex::encode([1u8; 32])), "the private key lies in clear");
     assert!(text.contains("\"version\": 1"));
 }
 
 #[test]
 fn a_wrong_passphrase_opens_and_adds_nothing() {
     let home = tempfile::tempdir().unwrap();
-    file(home.path(), "open sesame")
-        .0
-        .add("alice", &key(1))
-        .unwrap();
+    file(home.path(), "open sesame").0.add("alice", &key(1)).unwrap();
     let (wrong, asked) = file(home.path(), "close sesame");
     for attempt in 1..=2 {
-        assert!(matches!(
-            wrong.sign("alice", b""),
-            Err(KeyringError::WrongPassphrase)
-        ));
-        assert_eq!(
-            asked.load(Ordering::SeqCst),
-            attempt,
-            "a wrong answer is not kept"
-        );
+        assert!(matches!(wrong.sign("alice", b""), Err(KeyringError::WrongPassphrase)));
+        assert_eq!(asked.load(Ordering::SeqCst), attempt, "a wrong answer is not kept");
     }
-    assert!(matches!(
-        wrong.add("bob", &key(2)),
-        Err(KeyringError::WrongPassphrase)
-    ));
+    assert!(matches!(wrong.add("bob", &key(2)), Err(KeyringError::WrongPassphrase)));
     assert_eq!(wrong.list().unwrap().len(), 1);
 
-    let short = file(tempfile::tempdir().unwrap().path(), "seven77")
-        .0
-        .add("alice", &key(1))
-        .unwrap_err();
+    let short = file(tempfile::tempdir().unwrap().path(), "seven77").0.add("alice", &key(1)).unwrap_err();
     assert_eq!(short.to_string(), "password must be at least 8 characters");
 }
 
 #[test]
 fn every_altered_byte_of_a_sealed_file_is_noticed() {
     let home = tempfile::tempdir().unwrap();
-    file(home.path(), "open sesame")
-        .0
-        .add("alice", &key(1))
-        .unwrap();
+    file(home.path(), "open sesame").0.add("alice", &key(1)).unwrap();
     let path = home.path().join("keyring-file/alice.key.json");
     let good = std::fs::read_to_string(&path).unwrap();
     let other = hex::encode(key(2).public_key());
@@ -133,17 +93,8 @@ fn every_altered_byte_of_a_sealed_file_is_noticed() {
     for text in altered {
         assert_ne!(text, good);
         std::fs::write(&path, &text).unwrap();
-        let error = file(home.path(), "open sesame")
-            .0
-            .sign("alice", b"")
-            .unwrap_err();
-        assert!(
-            matches!(
-                error,
-                KeyringError::WrongPassphrase | KeyringError::BadFile { .. }
-            ),
-            "{error}: {text}"
-        );
+        let error = file(home.path(), "open sesame").0.sign("alice", b"").unwrap_err();
+        assert!(matches!(error, KeyringError::WrongPassphrase | KeyringError::BadFile { .. }), "{error}: {text}");
     }
 }
 
@@ -152,49 +103,20 @@ fn names_that_are_no_file_names_are_refused() {
     let home = tempfile::tempdir().unwrap();
     let keyring = Keyring::test(home.path());
     let long = "a".repeat(65);
-    for name in [
-        "",
-        ".",
-        "..",
-        "../alice",
-        "a/b",
-        "/etc/passwd",
-        "a\\b",
-        ".hidden",
-        "-rf",
-        "a b",
-        "a\0b",
-        "é",
-        "a\n",
-        &long,
-    ] {
-        assert!(
-            matches!(
-                keyring.add(name, &key(1)),
-                Err(KeyringError::InvalidName(_))
-            ),
-            "{name:?}"
-        );
-        for error in [
-            keyring.show(name).unwrap_err(),
-            keyring.delete(name).unwrap_err(),
-            keyring.sign(name, b"").unwrap_err(),
-        ] {
-            assert!(
-                matches!(error, KeyringError::InvalidName(_)),
-                "{name:?}: {error}"
-            );
+    for name in
+        ["", ".", "..", "../alice", "a/b", "/etc/passwd", "a\\b", ".hidden", "-rf", "a b", "a\0b", "é", "a\n", &long]
+    {
+        assert!(matches!(keyring.add(name, &key(1)), Err(KeyringError::InvalidName(_))), "{name:?}");
+        for error in
+            [keyring.show(name).unwrap_err(), keyring.delete(name).unwrap_err(), keyring.sign(name, b"").unwrap_err()]
+        {
+            assert!(matches!(error, KeyringError::InvalidName(_)), "{name:?}: {error}");
         }
     }
     assert!(keyring.list().unwrap().is_empty());
-    assert!(
-        !home.path().join("keyring-test").exists(),
-        "nothing is made before the first key"
-    );
+    assert!(!home.path().join("keyring-test").exists(), "nothing is made before the first key");
     for name in ["a", "validator-0", "A.b_c", &"a".repeat(64)] {
-        keyring
-            .add(name, &PrivateKey::from_bytes(&sha2_of(name)).unwrap())
-            .unwrap();
+        keyring.add(name, &PrivateKey::from_bytes(&sha2_of(name)).unwrap()).unwrap();
     }
 }
 
@@ -208,26 +130,12 @@ fn a_key_is_never_written_over() {
     let home = tempfile::tempdir().unwrap();
     for keyring in [Keyring::test(home.path()), Keyring::memory()] {
         keyring.add("alice", &key(1)).unwrap();
-        assert!(matches!(
-            keyring.add("alice", &key(2)),
-            Err(KeyringError::AlreadyExists(_))
-        ));
-        assert!(
-            matches!(keyring.add("again", &key(1)), Err(KeyringError::DuplicateKey(name)) if name == "alice")
-        );
-        assert_eq!(
-            keyring.signer("alice").unwrap().public_key(),
-            key(1).public_key()
-        );
+        assert!(matches!(keyring.add("alice", &key(2)), Err(KeyringError::AlreadyExists(_))));
+        assert!(matches!(keyring.add("again", &key(1)), Err(KeyringError::DuplicateKey(name)) if name == "alice"));
+        assert_eq!(keyring.signer("alice").unwrap().public_key(), key(1).public_key());
         keyring.delete("alice").unwrap();
-        assert_eq!(
-            keyring.show("alice").unwrap_err().to_string(),
-            "alice.info: key not found"
-        );
-        assert!(matches!(
-            keyring.delete("alice"),
-            Err(KeyringError::NotFound(_))
-        ));
+        assert_eq!(keyring.show("alice").unwrap_err().to_string(), "alice.info: key not found");
+        assert!(matches!(keyring.delete("alice"), Err(KeyringError::NotFound(_))));
         keyring.add("alice", &key(2)).unwrap();
     }
 }
@@ -238,9 +146,7 @@ fn a_race_for_a_name_has_one_winner() {
     let won: usize = std::thread::scope(|scope| {
         let tries: Vec<_> = (1..=8u8)
             .map(|seed| (seed, Keyring::test(home.path())))
-            .map(|(seed, keyring)| {
-                scope.spawn(move || usize::from(keyring.add("alice", &key(seed)).is_ok()))
-            })
+            .map(|(seed, keyring)| scope.spawn(move || usize::from(keyring.add("alice", &key(seed)).is_ok())))
             .collect();
         tries.into_iter().map(|t| t.join().unwrap()).sum()
     });
@@ -254,62 +160,29 @@ fn created_words_recover_the_key() {
     let info = keyring.create("alice", HdPath::default()).unwrap();
     let words = info.mnemonic.clone().unwrap();
     assert_eq!(words.split(' ').count(), 24);
-    assert!(
-        keyring.show("alice").unwrap().mnemonic.is_none(),
-        "words are shown once"
-    );
+    assert!(keyring.show("alice").unwrap().mnemonic.is_none(), "words are shown once");
     let json = serde_json::to_value(&info).unwrap();
     assert_eq!(json.as_object().unwrap().len(), 5);
 
     let again = Keyring::memory().with_prefix("cosmos");
     let spaced = words.replace(' ', "\n  ").to_uppercase();
-    let recovered = again
-        .recover(
-            "bob",
-            &Mnemonic::parse(&spaced).unwrap(),
-            HdPath::default(),
-            "",
-        )
-        .unwrap();
+    let recovered = again.recover("bob", &Mnemonic::parse(&spaced).unwrap(), HdPath::default(), "").unwrap();
     assert_eq!(recovered.public_key, info.public_key);
     assert!(recovered.address.starts_with("cosmos1"));
-    let other = Mnemonic::parse(&words)
-        .unwrap()
-        .derive(HdPath::default(), "TREZOR")
-        .unwrap();
+    let other = Mnemonic::parse(&words).unwrap().derive(HdPath::default(), "TREZOR").unwrap();
     assert_ne!(other.public_key(), &info.public_key);
 }
 
 #[test]
 fn bad_words_and_paths_are_refused_without_being_repeated() {
-    for words in [
-        "",
-        "abandon",
-        "abandon ".repeat(24).trim(),
-        "zebra zebra gibberish",
-    ] {
+    for words in ["", "abandon", "abandon ".repeat(24).trim(), "zebra zebra gibberish"] {
         let error = Mnemonic::parse(words).unwrap_err();
         assert!(matches!(error, KeyringError::InvalidMnemonic(_)));
-        assert!(
-            !error.to_string().contains("gibberish") && !error.to_string().contains("abandon"),
-            "{error}"
-        );
+        assert!(!error.to_string().contains("gibberish") && !error.to_string().contains("abandon"), "{error}");
     }
     let words = Mnemonic::generate().unwrap();
-    for path in [
-        HdPath {
-            index: 1 << 31,
-            ..HdPath::default()
-        },
-        HdPath {
-            account: u32::MAX,
-            ..HdPath::default()
-        },
-    ] {
-        assert!(matches!(
-            words.derive(path, ""),
-            Err(KeyringError::InvalidPath(_))
-        ));
+    for path in [HdPath { index: 1 << 31, ..HdPath::default() }, HdPath { account: u32::MAX, ..HdPath::default() }] {
+        assert!(matches!(words.derive(path, ""), Err(KeyringError::InvalidPath(_))));
     }
 }
 
@@ -318,29 +191,17 @@ fn keys_move_between_keyrings() {
     let home = tempfile::tempdir().unwrap();
     let (from, _) = file(home.path(), "open sesame");
     from.import_hex("alice", SECRET).unwrap();
-    assert!(matches!(
-        from.export_armored("alice", "short"),
-        Err(KeyringError::PassphraseTooShort { .. })
-    ));
+    assert!(matches!(from.export_armored("alice", "short"), Err(KeyringError::PassphraseTooShort { .. })));
     let text = from.export_armored("alice", "another one").unwrap();
     assert!(text.starts_with("-----BEGIN TENDERMINT PRIVATE KEY-----\nkdf: argon2\nsalt: "));
 
     let to = Keyring::memory();
-    assert!(matches!(
-        to.import_armored("carol", &text, "open sesame"),
-        Err(KeyringError::WrongPassphrase)
-    ));
-    let quoted = format!(
-        "From: someone\r\n\r\n{}\r\nbye\r\n",
-        text.replace('\n', "\r\n")
-    );
+    assert!(matches!(to.import_armored("carol", &text, "open sesame"), Err(KeyringError::WrongPassphrase)));
+    let quoted = format!("From: someone\r\n\r\n{}\r\nbye\r\n", text.replace('\n', "\r\n"));
     to.import_armored("carol", &quoted, "another one").unwrap();
     assert_eq!(to.export_hex("carol").unwrap().as_str(), SECRET);
     for bad in ["", "zz", &SECRET[2..], &"0".repeat(64), &"f".repeat(64)] {
-        assert!(
-            matches!(to.import_hex("dave", bad), Err(KeyringError::InvalidKey(_))),
-            "{bad}"
-        );
+        assert!(matches!(to.import_hex("dave", bad), Err(KeyringError::InvalidKey(_))), "{bad}");
     }
 }
 
@@ -352,15 +213,13 @@ fn debug_shows_no_secret() {
     let signer = keyring.signer("alice").unwrap();
     let words = Mnemonic::generate().unwrap();
     let shown = format!("{secret:?} {secret:#?} {signer:?} {keyring:?} {words:?}");
+    assert!(!shown.contains(SECRET) && !shown.contains(&format!("{:?}", &secret.expose()[..4])), "{shown}");
     assert!(
-        !shown.contains(SECRET) && !shown.contains(&format!("{:?}", &secret.expose()[..4])),
-        "{shown}"
+        words
+            .phrase()
+            .split(' ')
+            .all(|word| { !shown.split(|c: char| !c.is_ascii_lowercase()).any(|w| w == word && w.len() > 5) })
     );
-    assert!(words.phrase().split(' ').all(|word| {
-        !shown
-            .split(|c: char| !c.is_ascii_lowercase())
-            .any(|w| w == word && w.len() > 5)
-    }));
 }
 
 #[test]
@@ -368,10 +227,7 @@ fn backends_are_named_as_the_sdk_does() {
     assert_eq!("file".parse::<Backend>().unwrap(), Backend::File);
     assert_eq!("test".parse::<Backend>().unwrap(), Backend::Test);
     let error = "os".parse::<Backend>().unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "unknown keyring backend \"os\": use file, test or memory"
-    );
+    assert_eq!(error.to_string(), "unknown keyring backend \"os\": use file, test or memory");
 }
 
 proptest! {
