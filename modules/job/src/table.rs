@@ -244,4 +244,26 @@ mod tests {
         assert_eq!(step(ASSIGNMENT, AssignmentState::Offered, AssignmentState::Running, Unspecified), None);
         assert_eq!(step(ASSIGNMENT, AssignmentState::Committed, AssignmentState::Failed, NoResult), None);
     }
+
+    /// A table as the module's page shows it.
+    fn page<S: Copy + std::fmt::Debug>(table: &'static [Step<S>]) -> String {
+        let name = |text: String| if text == "Unspecified" { String::new() } else { text };
+        let row = |step: &Step<S>| {
+            let reasons: Vec<String> =
+                step.reasons.iter().map(|r| name(r.as_str_name().trim_start_matches("REASON_").to_owned())).collect();
+            let reasons = reasons.join(", ").replace("UNSPECIFIED", "");
+            let by = format!("{:?}", step.by).to_lowercase();
+            format!("| {} | {:?} | {by} | {reasons} |\n", name(format!("{:?}", step.from)), step.to).replace("  ", " ")
+        };
+        let head = "| from | to | whose act or silence | reason |\n|---|---|---|---|\n";
+        head.to_owned() + &table.iter().map(row).collect::<String>()
+    }
+
+    #[test]
+    fn the_page_shows_the_tables() {
+        let readme = include_str!("../README.md");
+        for table in [page(ASSIGNMENT), page(JOB)] {
+            assert!(readme.contains(&table), "README.md should hold:\n{table}");
+        }
+    }
 }

@@ -28,8 +28,6 @@ pub enum VerifierError {
     CommitTooLate(u64),
     #[error("replica {replica} of job {job} has committed already")]
     AlreadyCommitted { job: u64, replica: u32 },
-    #[error("the replica of job {0} is not of its current attempt")]
-    PastAttempt(u64),
 }
 
 impl ModuleError for VerifierError {
@@ -48,7 +46,6 @@ impl ModuleError for VerifierError {
             Self::WrongOpening => 10,
             Self::CommitTooLate(_) => 11,
             Self::AlreadyCommitted { .. } => 12,
-            Self::PastAttempt(_) => 13,
         }
     }
 }
