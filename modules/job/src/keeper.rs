@@ -1,5 +1,5 @@
-//! The rules: how assignments and jobs change. Every change of an assignment goes through [`advance`] or [`finish`],
-//! every change of a job through [`save`], so that tables, indexes, bonds, places and events cannot fall apart.
+//! The rules: how assignments and jobs change. Every change of an assignment goes through `advance` or `finish`,
+//! every change of a job through `save`, so that tables, indexes, bonds, places and events cannot fall apart.
 
 use gantry_core::{Address, Ctx, Error, Result};
 use gantry_escrow::keeper as escrow;
