@@ -38,7 +38,7 @@ impl Claim {
     async fn ask(rpc: &Rpc, store: &str, key: &[u8], height: u64) -> Result<Self> {
         let response = query(rpc, store, key, height, true).await?;
         ensure!(response["code"] == 0, "{response}");
-        ensure!(response["height"] == height.to_string(), "{response}");
+        ensure!(response["height"].as_str() == Some(&height.to_string()), "{response}");
         let ops = response["proofOps"]["ops"].as_array().context("no proof")?;
         let bytes = |value: &Value| Ok::<_, anyhow::Error>(STANDARD.decode(value.as_str().context("bytes")?)?);
         let op = |op: &Value| {
