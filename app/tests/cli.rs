@@ -1,6 +1,6 @@
 //! The `gantryd` binary from outside: files, output shapes and exit codes of what needs no running node.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::{
     fs,

@@ -306,7 +306,7 @@ async fn read_from(
 }
 
 #[cfg(test)]
-#[allow(clippy::result_large_err, reason = "tonic's Status is what a mock answers with")]
+#[expect(clippy::result_large_err, reason = "tonic's Status is what a mock answers with")]
 mod tests {
     use std::sync::Mutex;
 

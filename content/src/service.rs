@@ -1,5 +1,5 @@
 //! The serving side of the block exchange.
-#![allow(clippy::result_large_err, reason = "tonic's Status is the error of every handler")]
+#![expect(clippy::result_large_err, reason = "tonic's Status is the error of every handler")]
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};

@@ -1,6 +1,6 @@
 //! Blocks between machines: honest ones, and all the others.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![allow(clippy::result_large_err, reason = "tonic's Status is the error of every handler")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::result_large_err, reason = "tonic's Status is the error of every handler")]
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};

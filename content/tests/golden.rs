@@ -1,5 +1,5 @@
 //! CIDs equal to a real Kubo's. `golden/generate.sh` made the vectors.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};

@@ -1,5 +1,5 @@
 //! The block store: integrity, pins, collection, quota, crashes.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};

@@ -1,5 +1,5 @@
 //! Files and directories into the store and back, and DAGs made to hurt.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::fs;

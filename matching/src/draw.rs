@@ -90,7 +90,6 @@ fn systematic(weights: &[u128], seats: u128, total: u128, start: u128, order: &[
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -2,7 +2,7 @@
 //!
 //! Without a CometBFT binary (`$GANTRY_COMETBFT` or PATH) these tests say so and pass; with `GANTRY_REQUIRE_COMETBFT` set
 //! they fail instead.
-#![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
+#![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
 
 mod node;
 #[cfg(feature = "test-panic")]

@@ -174,7 +174,6 @@ fn invalid(reason: impl Into<String>) -> KeyringError {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -1,5 +1,5 @@
 //! Against what cosmos-sdk v0.50 wrote (`golden/main.go`): derivation, addresses, armor, output shape, signed bytes.
-#![allow(clippy::unwrap_used)]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use cosmos_sdk_proto::cosmos::bank::v1beta1::MsgSend;
 use cosmos_sdk_proto::cosmos::base::v1beta1::Coin;

@@ -1,5 +1,5 @@
 //! The keyring as people and programs use it: names, files, passphrases, bad input.
-#![allow(clippy::unwrap_used)]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

@@ -131,6 +131,7 @@ macro_rules! version {
                     requests: Request<Streaming<ServerReflectionRequest>>,
                 ) -> Result<Response<Self::ServerReflectionInfoStream>, Status> {
                     let reflection = self.clone();
+                    #[expect(clippy::result_large_err, reason = "tonic's Status is what a stream ends with")]
                     let answers = requests.into_inner().map(move |request| {
                         let request = request?;
                         let Some(asked) = &request.message_request else {

@@ -1,5 +1,5 @@
 //! The gRPC server over a router of two routes, asked by a raw client.
-#![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
+#![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
 
 use std::{
     net::SocketAddr,

@@ -1,6 +1,6 @@
 //! Typed collections: their keys, their rows, their pages.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use gantry_store::{
     All, DueQueue, IndexedMap, Item, KeyCodec, KvRead, KvWrite, Map, MultiIndex, Order, Overlay, Page, PageRequest,

@@ -1,6 +1,6 @@
 //! The whole store against the SDK's rootmulti store, and its proofs against Go ics23.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use gantry_store::{KvRead, KvWrite, Order, Overlay, Snapshot, Store, StoreName};
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,6 @@
 //! Stacked write buffers against a plain map.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use gantry_store::{Changes, KvRead, KvWrite, Order, Overlay, Store, StoreError, StoreName};
 use proptest::collection::vec;

@@ -1,5 +1,5 @@
 //! What the Go SDK signs and which encodings it refuses (`golden/main.go`).
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 

@@ -1,5 +1,5 @@
 //! Whatever the bytes: a result, and books that balance.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 

@@ -1,5 +1,5 @@
 //! What becomes of transactions, good and bad.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 

@@ -1,5 +1,5 @@
 //! Genesis, numbering and queries.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use cosmos_sdk_proto::{
     Any,

@@ -1,5 +1,5 @@
 //! Messages, queries, genesis and invariants.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use cosmos_sdk_proto::cosmos::{
     bank::v1beta1::{

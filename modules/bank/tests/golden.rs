@@ -1,5 +1,5 @@
 //! Rows, events and genesis of auth and bank against those of the Go SDK's keepers (`framework/tx/golden/main.go`).
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use gantry_auth::{Auth, ModuleAccountSpec};
 use gantry_bank::{Bank, MultiSend, keeper};

@@ -155,7 +155,6 @@ pub fn derive(facts: Facts, assignments: impl IntoIterator<Item = AssignmentStat
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use std::collections::{BTreeSet, VecDeque};

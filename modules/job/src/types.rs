@@ -471,7 +471,6 @@ impl Task {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use gantry_proto::gantry::verifier::v1::Quorum;

@@ -1,5 +1,5 @@
 //! The engine, the socket server and their crashes, over real auth and bank.
-#![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
+#![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
 
 mod blocks;
 mod crash;

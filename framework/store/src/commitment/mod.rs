@@ -4,7 +4,6 @@ mod iavl;
 mod multistore;
 mod proof;
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests;
 
 pub(crate) use iavl::Tree;

@@ -1,6 +1,5 @@
 //! The node's database; its layout, invariants and recovery are described in the crate's README.
 
-#[cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 mod fail;
 mod forest;
 mod keeper;
@@ -8,7 +7,6 @@ mod rocks;
 mod rows;
 mod snapshot;
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests;
 
 pub use snapshot::Snapshot;
