@@ -107,7 +107,7 @@ pub async fn work(
     };
     let serving = tokio::spawn(serve(listener, shared, stop.clone()));
 
-    let Some((provider, heartbeats)) = register(port.as_ref(), &address, &options, &stop).await? else {
+    let Some((provider, heartbeats)) = register(port.as_ref(), &address, &options, &gate, &stop).await? else {
         return Ok(());
     };
     gate.set_provider(provider);
@@ -188,9 +188,12 @@ async fn register(
     port: &dyn ChainPort,
     address: &str,
     options: &Options,
+    gate: &Gate,
     stop: &CancellationToken,
 ) -> Result<Option<(u64, Heartbeats)>> {
     let attempt = async || -> Result<(u64, Heartbeats), PortError> {
+        // Uploads may come as soon as the offer is seen.
+        gate.set_height(port.clock().await?.height);
         let id = registration::ensure(port, address, options).await?;
         let last = port.provider(address).await?.map_or(0, |p| p.last_heartbeat_height);
         let epoch = port.provider_params().await?.heartbeat_epoch_blocks;

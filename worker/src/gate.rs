@@ -170,6 +170,9 @@ impl Access for Door {
         if !gate.may_read(caller.metadata, root) {
             return Err("this content is not taken".to_owned());
         }
+        if gate.height() == 0 {
+            return Err("this worker does not know its chain yet; try again".to_owned());
+        }
         let max_bytes = gate.uploads.max_bytes;
         let usage = gate.store.usage().map_err(|_| "the store failed".to_owned())?;
         if usage.quota.is_some_and(|quota| usage.bytes > quota / 100 * UPLOAD_PERCENT) {
