@@ -5,7 +5,7 @@ use std::str::FromStr;
 use crate::hardware::Kind;
 use crate::random::digest;
 
-/// What a predicate can name. The order of the variants is that of [`TABLE`]; names and meanings never change, new
+/// What a predicate can name. The order of the variants is that of `TABLE`; names and meanings never change, new
 /// ones are appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(missing_docs, reason = "described in TABLE")]

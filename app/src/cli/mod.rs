@@ -2,7 +2,7 @@
 //!
 //! Results go to stdout, everything else to stderr; a failure ends with code 1 (`start` has codes of its own). One file
 //! for each group of commands. What `tx` and `query` offer for each module follows from the descriptor set
-//! ([`dynamic`]), so a new message or query needs no line here.
+//! (`dynamic`), so a new message or query needs no line here.
 
 mod client;
 mod comet;

@@ -225,7 +225,7 @@ impl ::prost::Name for Timeouts {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct JobSpec {
-    /// Unique within the graph: [a-z0-9][a-z0-9._-]{0,63}.
+    /// Unique within the graph: `[a-z0-9][a-z0-9._-]{0,63}`.
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
     #[prost(enumeration = "JobKind", tag = "2")]
