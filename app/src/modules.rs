@@ -40,8 +40,9 @@ const MODULE_ACCOUNTS: &[ModuleAccountSpec] = &[
 const ORDER: Order = Order {
     // Accounts before coins, coins before those who hold them, providers and escrows before jobs, jobs before verdicts.
     init_genesis: &["auth", "bank", "reputation", "provider", "escrow", "job", "verifier", "matching"],
+    // The clock, then draws, before any transaction that could know their seed.
     begin_block: &["job", "verifier", "matching", "provider", "escrow", "reputation", "bank", "auth"],
-    // Due work, then the verdicts that it leaves, then draws of what is free now, then what providers take out.
+    // Due work, then the verdicts that it leaves, then what providers take out.
     end_block: &["job", "verifier", "matching", "provider", "escrow", "reputation", "bank", "auth"],
 };
 

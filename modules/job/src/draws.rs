@@ -1,4 +1,4 @@
-//! Matching on chain: at the end of each block, workers for the jobs that wait.
+//! Matching on chain: at the begin of each block, workers for the jobs that wait.
 
 use std::collections::BTreeSet;
 

@@ -61,8 +61,11 @@ impl Module for JobModule {
     }
 }
 
-/// The draws. A module of its own, because they come after the verifier's work at the end of a block, and that comes
-/// after the jobs'. It has no state: everything lies in the jobs' store.
+/// The draws. A module of its own, because they come after what all others do at the begin of a block. It has no state:
+/// everything lies in the jobs' store.
+///
+/// They come before a block's transactions because the seed is known by then: whoever could still change a bond, an offer
+/// or a job would choose among draws that he can compute.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MatchingModule;
 
@@ -71,7 +74,7 @@ impl Module for MatchingModule {
         "matching"
     }
 
-    fn end_block(&self, ctx: &mut BlockCtx<'_>) -> Result<()> {
+    fn begin_block(&self, ctx: &mut BlockCtx<'_>) -> Result<()> {
         draws::draw(ctx)
     }
 

@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod attacks;
 mod chain;
 mod faults;
 mod happy;
