@@ -38,8 +38,8 @@ pub(crate) fn draw(ctx: &mut BlockCtx<'_>) -> Result<()> {
     }
     let mut after = next;
     if !requests.is_empty() {
-        let offers = provider::market_offers(ctx, height)?;
-        let registry = provider::class_registry(ctx)?;
+        let offers = provider::drawable_offers(ctx, height)?;
+        let registry = provider::classes_of(ctx, &offers)?;
         let seed = seed(SEED_DOMAIN, &ctx.block().previous_app_hash, height);
         let limits = Limits { max_requests: MAX_REQUESTS, max_candidates: MAX_CANDIDATES };
         let outcome = match_block(&requests, &offers, &registry, seed, limits, cursor);

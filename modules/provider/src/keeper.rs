@@ -1,5 +1,7 @@
 //! Rules: bonds, slots, strikes, and what the matcher sees.
 
+use std::collections::BTreeSet;
+
 use gantry_core::{Address, Coin, Ctx, Error, Result};
 use gantry_matching::{Class, ClassId, Hardware, Kind, Registry, Status};
 use gantry_proto::gantry::provider::v1::{HardwareClass, HardwareKind, Params, ProviderStatus, RegisteredClass};
@@ -240,6 +242,19 @@ pub(crate) fn assign_addresses(ctx: &mut dyn Ctx, id: u64, before: &[Address], a
     Ok(())
 }
 
+/// Takes an address back for whoever signs with it from a provider that names it as its operator. Naming one takes no
+/// consent; without this anybody could keep others from registering.
+pub(crate) fn reclaim_address(ctx: &mut dyn Ctx, address: &Address) -> Result<()> {
+    match find_by_address(ctx, address)? {
+        Some(mut holder) if holder.owner != *address => {
+            holder.operators.retain(|operator| operator != address);
+            ADDRESSES.remove(ctx, address)?;
+            save(ctx, holder)
+        }
+        _ => Ok(()),
+    }
+}
+
 // --- offers -----------------------------------------------------------------------------------------------------------
 
 /// An offer, withdrawn ones with assignments in flight included.
@@ -311,12 +326,28 @@ pub fn offers_of(state: &dyn KvRead, id: u64) -> Result<Vec<Offer>> {
 /// The offers that a draw at `height` may see: not withdrawn, and admitted (offer and provider) two blocks before.
 /// Providers that are silent or underbonded are in it, marked so, because `SimulateMatch` says so.
 pub fn market_offers(state: &dyn KvRead, height: u64) -> Result<Vec<gantry_matching::Offer>> {
+    offers_at(state, height, |_, _| true)
+}
+
+/// Those of [`market_offers`] that a draw could take. Of providers that are silent or underbonded nothing more is read, so
+/// that offers cost a draw time for as long as bond and heartbeats stand behind them, and no longer.
+pub fn drawable_offers(state: &dyn KvRead, height: u64) -> Result<Vec<gantry_matching::Offer>> {
+    offers_at(state, height, |provider, params| {
+        provider.status == ProviderStatus::Active && is_alive(provider, height, params)
+    })
+}
+
+fn offers_at(
+    state: &dyn KvRead,
+    height: u64,
+    wanted: impl Fn(&Provider, &Params) -> bool,
+) -> Result<Vec<gantry_matching::Offer>> {
     let params = params(state)?;
     let admitted = |at: u64| at.saturating_add(ADMISSION_BLOCKS) <= height;
     let mut seen = Vec::new();
     for row in PROVIDERS.iter(state, Order::Ascending)? {
         let (id, provider) = row?;
-        if !admitted(provider.admitted_height) {
+        if !admitted(provider.admitted_height) || !wanted(&provider, &params) {
             continue;
         }
         let reputation = u16::try_from(gantry_reputation::keeper::score(state, id)?)
@@ -346,6 +377,13 @@ pub fn market_offers(state: &dyn KvRead, height: u64) -> Result<Vec<gantry_match
         }
     }
     Ok(seen)
+}
+
+/// The classes of some offers. Classes are never forgotten and cost no bond, so a draw must not read them all.
+pub fn classes_of(state: &dyn KvRead, offers: &[gantry_matching::Offer]) -> Result<Registry> {
+    let ids: BTreeSet<&ClassId> = offers.iter().map(|offer| &offer.class).collect();
+    let rows = ids.into_iter().map(|id| CLASSES.get(state, id.to_string()));
+    rows.filter_map(Result::transpose).map(|row| class_from_proto(&row?.0)).collect()
 }
 
 /// All classes that offers were ever made in, and the names of regions, so that reasons can show texts.
@@ -531,14 +569,37 @@ mod tests {
         chain.height = 7;
         assert_eq!(seen(&chain)[0].free_bond, 2501);
 
-        // Underbonded: seen, and said so.
+        // Underbonded: seen, and said so, and not read for a draw.
+        assert_eq!(drawable_offers(&chain.state, chain.height).unwrap(), seen(&chain));
         chain.keep(|ctx| slash(ctx, id, 2400, false)).unwrap();
         assert_eq!(seen(&chain)[0].status, Status::Underbonded);
+        assert_eq!(drawable_offers(&chain.state, chain.height).unwrap(), []);
 
         // Withdrawn: not seen, though one slot is still in use.
         let remove =
             gantry_proto::gantry::provider::v1::MsgRemoveOffer { operator: address(10).to_string(), offer_id: 1 };
         chain.run::<crate::RemoveOffer>(&remove).unwrap();
         assert!(seen(&chain).is_empty());
+    }
+
+    #[test]
+    fn what_a_draw_reads_grows_with_live_offers_alone() {
+        let mut chain = Chain::new();
+        chain.register(1, MIN_BOND).unwrap();
+        chain.register(2, MIN_BOND).unwrap();
+        chain.set_offer(1, 0, 1).unwrap();
+        chain.set_offer(2, 0, 1).unwrap();
+        chain.heartbeat(1).unwrap();
+        // 2 is silent, and had one offer in a hundred classes, which stay registered.
+        for runtime_major in 100..200 {
+            let hardware = Some(HardwareClass { runtime_major, ..crate::testing::wasm() });
+            let msg = gantry_proto::gantry::provider::v1::MsgSetOffer { hardware, ..crate::testing::offer(2, 1, 1) };
+            chain.run::<crate::SetOffer>(&msg).unwrap();
+        }
+        chain.height = 3;
+        let offers = drawable_offers(&chain.state, chain.height).unwrap();
+        assert_eq!(offers.iter().map(|o| o.provider).collect::<Vec<_>>(), [1]);
+        assert_eq!(classes_of(&chain.state, &offers).unwrap().iter().count(), 1);
+        assert_eq!(class_registry(&chain.state).unwrap().iter().count(), 101);
     }
 }
