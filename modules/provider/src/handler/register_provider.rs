@@ -7,7 +7,7 @@ use gantry_proto::gantry::provider::v1::{MsgRegisterProvider, MsgRegisterProvide
 use super::Profile;
 use crate::{
     Provider, ProviderError,
-    keeper::{assign_addresses, check_bond, params, save, take_in},
+    keeper::{assign_addresses, check_bond, params, reclaim_address, save, take_in},
     params::min_bond,
     state::IDS,
 };
@@ -41,6 +41,7 @@ impl Handler for RegisterProvider {
             return Err(ProviderError::BondTooLow { min, got: bond }.into());
         }
 
+        reclaim_address(ctx, &owner)?;
         let id = IDS.next(ctx)?;
         let addresses: Vec<Address> = std::iter::once(&owner).chain(&profile.operators).cloned().collect();
         assign_addresses(ctx, id, &[], &addresses)?;
@@ -108,14 +109,27 @@ mod tests {
     fn an_address_belongs_to_one_provider() {
         let mut chain = Chain::new();
         chain.register(1, MIN_BOND).unwrap();
-        // The owner again, its operator as an owner, its owner and its operator as operators.
+        // The owner again, its owner and its operator as operators.
         let other = MsgRegisterProvider { owner: address(2).to_string(), ..message() };
-        let by_operator = MsgRegisterProvider { owner: address(10).to_string(), operators: vec![], ..message() };
         let taken_owner = MsgRegisterProvider { operators: vec![address(1).to_string()], ..other.clone() };
-        for msg in [message(), by_operator, taken_owner, other] {
+        for msg in [message(), taken_owner, other] {
             assert_eq!(code(chain.run::<RegisterProvider>(&msg)), 6);
         }
         assert_eq!(chain.register(2, MIN_BOND).unwrap(), 2);
+    }
+
+    #[test]
+    fn nobody_is_kept_out_by_being_named_as_an_operator() {
+        let mut chain = Chain::new();
+        // 1 names 2, without asking.
+        let squat = MsgRegisterProvider { operators: vec![address(2).to_string()], ..message() };
+        let squatter = chain.run::<RegisterProvider>(&squat).unwrap().provider_id;
+        let id = chain.register(2, MIN_BOND).unwrap();
+        assert_eq!(keeper::require_operator(&chain.state, &address(2)).unwrap().id, id);
+        assert!(chain.provider(squatter).operators.is_empty());
+        // One who registers gets nothing but his own address.
+        assert_eq!(code(chain.register(2, MIN_BOND)), 6);
+        assert_eq!(keeper::require_operator(&chain.state, &address(1)).unwrap().id, squatter);
     }
 
     #[test]
