@@ -1,6 +1,6 @@
 //! Rules: how money moves. Each movement changes one escrow and the totals of its denom by the same amounts.
 
-use gantry_core::{Address, Coin, Ctx, Error, Result};
+use gantry_core::{Address, Coin, Ctx, Error, Result, sdk};
 use gantry_event::{MarketEvent, emit};
 use gantry_proto::gantry::escrow::v1::Params;
 use gantry_store::KvRead;
@@ -135,8 +135,10 @@ fn store(ctx: &mut dyn Ctx, before: &Escrow, after: Buckets) -> Result<()> {
     }
     let totals = totals(ctx, &before.denom)?
         .minus(&before.buckets)
-        .and_then(|rest| rest.plus(&after))
-        .ok_or_else(|| broken("totals overflow"))?;
+        .ok_or_else(|| broken("it is not in the totals"))?
+        // Only a deposit makes their sum larger.
+        .plus(&after)
+        .ok_or_else(|| sdk::invalid_coins("all deposits of this denom together overflow"))?;
     ESCROWS.set(ctx, before.job_id, &Escrow { buckets: after, ..before.clone() })?;
     let row = Totals { denom: before.denom.clone(), buckets: totals };
     TOTALS.set(ctx, before.denom.clone(), &row)?;
@@ -155,7 +157,6 @@ fn pay(ctx: &mut dyn Ctx, to: &Address, amount: &Coin) -> Result<()> {
 mod tests {
     use super::*;
     use crate::testing::{Chain, DENOMS, FUNDS, address, code};
-    use gantry_core::sdk;
     use proptest::prelude::*;
 
     fn ugantry(amount: u128) -> Coin {
@@ -243,6 +244,18 @@ mod tests {
         ] {
             assert_eq!(code(result), 5);
         }
+    }
+
+    #[test]
+    fn totals_that_would_overflow_refuse_a_deposit_and_stop_no_chain() {
+        let mut chain = Chain::new();
+        let most = u128::MAX - 3 * FUNDS;
+        chain.keep(|ctx| gantry_bank::keeper::mint(ctx, &address(1), &ugantry(most).into())).unwrap();
+        // The same money again and again: all that ever came in grows without end.
+        chain.keep(|ctx| open(ctx, 1, &address(1), ugantry(most))).unwrap();
+        chain.keep(|ctx| refund_rest(ctx, 1)).unwrap();
+        let again = chain.keep(|ctx| open(ctx, 2, &address(1), ugantry(most)));
+        assert!(matches!(again, Err(Error::User(e)) if e.codespace == sdk::CODESPACE && e.code == 10));
     }
 
     #[test]
