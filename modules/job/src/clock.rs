@@ -13,7 +13,7 @@ use crate::{
     inputs,
     keeper::{self, Penalty, assignments, end, enqueue, fail, has_commitment, lapse, replace, save, schedule},
     params,
-    state::{ASSIGNMENTS, CLOCK, DUE_HEIGHT, DUE_TIME, EDGES, JOBS, LAST_BLOCK, RECEIPTS},
+    state::{ASSIGNMENTS, CLOCK, DUE_HEIGHT, DUE_TIME, EDGES, JOBS, LAST_BLOCK, RECEIPTS, WORK_HEIGHT, WORK_TIME},
     table::{FATAL_REPORTS, is_acked},
     types::{Assignment, AssignmentKey, Job, Task},
 };
@@ -36,13 +36,11 @@ pub(crate) fn advance(ctx: &mut BlockCtx<'_>) -> Result<()> {
 
 /// End of a block: does what is due.
 pub(crate) fn run_due(ctx: &mut BlockCtx<'_>) -> Result<()> {
-    let height = ctx.block().height;
-    for (_, key) in DUE_HEIGHT.pop_due(ctx, height, MAX_TASKS)? {
-        perform(ctx, Task::of(key)?, height)?;
-    }
-    let now = keeper::now_ms(ctx)?;
-    for (due, key) in DUE_TIME.pop_due(ctx, now, MAX_TASKS)? {
-        perform(ctx, Task::of(key)?, due)?;
+    let (height, now) = (ctx.block().height, keeper::now_ms(ctx)?);
+    for (queue, until) in [(WORK_HEIGHT, height), (WORK_TIME, now), (DUE_HEIGHT, height), (DUE_TIME, now)] {
+        for (due, key) in queue.pop_due(ctx, until, MAX_TASKS)? {
+            perform(ctx, Task::of(key)?, due)?;
+        }
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ use gantry_store::{KvRead, Order};
 use crate::{
     errors::JobError,
     params, spec,
-    state::{ASSIGNMENTS, CLOCK, DUE_HEIGHT, DUE_TIME, EDGES, JOBS, SLASH_IDS, SLASHES, WAITING},
+    state::{ASSIGNMENTS, CLOCK, DUE_HEIGHT, DUE_TIME, EDGES, JOBS, SLASH_IDS, SLASHES, WAITING, WORK_HEIGHT, WORK_TIME},
     table::{self, FATAL_REPORTS, is_acked, is_committed},
     types::{Assignment, AssignmentKey, End, Job, Task},
 };
@@ -56,7 +56,12 @@ pub fn assigned(state: &dyn KvRead, operator: &Address, key: AssignmentKey) -> R
 
 /// Puts a task in its queue.
 pub(crate) fn schedule(ctx: &mut dyn Ctx, due: u64, task: Task) -> Result<()> {
-    let queue = if task.by_time() { DUE_TIME } else { DUE_HEIGHT };
+    let queue = match (task.of_worker(), task.by_time()) {
+        (true, false) => WORK_HEIGHT,
+        (true, true) => WORK_TIME,
+        (false, false) => DUE_HEIGHT,
+        (false, true) => DUE_TIME,
+    };
     Ok(queue.schedule(ctx, due, task.key())?)
 }
 

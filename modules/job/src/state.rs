@@ -33,6 +33,8 @@ prefixes! {
     RECEIPT = b"\x1a";
     SLASH = b"\x1b";
     SLASH_BY_PROVIDER = b"\x1c";
+    WORK_BY_HEIGHT = b"\x1d";
+    WORK_BY_TIME = b"\x1e";
 }
 
 /// Parameters.
@@ -91,9 +93,14 @@ pub const EDGES: Map<(u64, u64), ()> = Map::new(STORE, EDGE);
 pub const RESOLVED: Map<(u64, u32), Proto<ResolvedInput>> = Map::new(STORE, RESOLVED_INPUT);
 /// Jobs that want workers, with the height at which they last came to want one; draws see them two blocks later.
 pub const WAITING: Map<u64, u64> = Map::new(STORE, WAITING_JOB);
-/// Tasks by height.
+/// Timers of workers by height. They have queues of their own, because behind each stands a place and bond, while renters
+/// can make any number of timers fall due at once.
+pub const WORK_HEIGHT: DueQueue<TaskKey> = DueQueue::new(STORE, WORK_BY_HEIGHT);
+/// Timers of workers by market time.
+pub const WORK_TIME: DueQueue<TaskKey> = DueQueue::new(STORE, WORK_BY_TIME);
+/// Timers of jobs by height.
 pub const DUE_HEIGHT: DueQueue<TaskKey> = DueQueue::new(STORE, BY_HEIGHT);
-/// Tasks by market time.
+/// Timers of jobs by market time.
 pub const DUE_TIME: DueQueue<TaskKey> = DueQueue::new(STORE, BY_TIME);
 /// What is left of ended jobs.
 pub const RECEIPTS: Map<u64, Proto<Receipt>> = Map::new(STORE, RECEIPT);

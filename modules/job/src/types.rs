@@ -439,6 +439,12 @@ impl Task {
         matches!(self, Self::Staging(_) | Self::Execution(_) | Self::Queue(_) | Self::Deadline(_))
     }
 
+    /// Whether it is about a worker, rather than about a job.
+    #[must_use]
+    pub(crate) fn of_worker(self) -> bool {
+        matches!(self, Self::Lapse(_) | Self::Staging(_) | Self::Execution(_))
+    }
+
     /// Its key.
     #[must_use]
     pub(crate) fn key(self) -> TaskKey {

@@ -2,7 +2,10 @@
 
 use gantry_core::Coin;
 use gantry_proto::gantry::{
-    job::v1::JobState,
+    job::v1::{
+        AssignmentState, Input, JobSpec, JobState, OutputRef, QueryJobRequest, QueryJobResponse, Reason, Timeouts,
+        input::Source,
+    },
     provider::v1::{MsgRemoveOffer, MsgUnbond},
 };
 
@@ -50,4 +53,63 @@ fn no_transaction_of_a_block_changes_what_is_drawn_in_it() {
         let remove = MsgRemoveOffer { operator: operator(n).to_string(), offer_id: 1 };
         assert_eq!(drawn(&|c| drop(c.tx(&remove).unwrap())), fair, "after withdrawing an offer of {n}");
     }
+}
+
+/// Jobs that nobody will take, as many as four messages hold: for next to no money.
+fn flood(c: &mut Chain, seconds: u64) -> Vec<u64> {
+    let job = |n: u32| JobSpec {
+        timeouts: Some(Timeouts { queue_seconds: seconds, staging_seconds: 1, execution_seconds: 1 }),
+        deadline_seconds: seconds,
+        max_price_per_second: Some(Coin::base(1).to_proto()),
+        max_price_total: Some(Coin::base(1).to_proto()),
+        ..spec(&format!("n{n}"))
+    };
+    (0..4).flat_map(|_| c.submit_as("renter", (0..256).map(job).collect()).unwrap()).collect()
+}
+
+/// Renters can make any number of timers fall due at once; those of workers stand behind bond.
+#[test]
+fn a_flood_of_jobs_that_expire_delays_no_timer_of_a_worker() {
+    let mut c = Chain::new(1);
+    let job = c.submit(vec![spec("one")])[0];
+    let a = c.start(job)[0].clone();
+    c.block(|c| flood(c, 57));
+    let due = a.running_time_ms + 60_000;
+    c.until(job, |c| gantry_job::keeper::now_ms(&c.state).unwrap() >= due);
+    assert_eq!(c.assignment(&a).reason(), Reason::ExecutionTimeout);
+    // All of them expire in the end.
+    c.blocks(8);
+    assert!((job + 1..=job + 1024).all(|id| c.state_of(id) == JobState::Expired));
+}
+
+#[test]
+fn a_flood_of_jobs_that_shrink_delays_no_timer_of_a_worker() {
+    let mut c = Chain::with(1, |p| p.retention_blocks = 7, |_| ());
+    let jobs = c.block(|c| flood(c, 50));
+    let job = c.submit(vec![spec("one")])[0];
+    c.until(job, |c| !c.live(job).is_empty());
+    let a = c.live(job)[0].clone();
+    c.block(|c| jobs.iter().for_each(|id| c.cancel(*id).unwrap()));
+    c.blocks(a.offered_height + 10 - c.block.height);
+    assert_eq!(c.assignment(&a).state, AssignmentState::Lapsed);
+}
+
+/// The end of a block is nobody's to pay for, so what it writes must not grow with the product of inputs and locations.
+#[test]
+fn many_inputs_from_one_output_do_not_multiply_its_locations() {
+    let mut c = Chain::new(1);
+    let from_output = |n: u32| Input {
+        path: format!("in/{n}"),
+        source: Some(Source::Output(OutputRef { job: "one".into(), path: String::new() })),
+    };
+    let jobs = c.submit(vec![spec("one"), JobSpec { inputs: (0..64).map(from_output).collect(), ..spec("two") }]);
+    c.start(jobs[0]);
+    c.finish(jobs[0], &[good()]);
+    c.blocks(2);
+    let request = QueryJobRequest { job_id: jobs[1] };
+    let response: QueryJobResponse = c.query("/gantry.job.v1.Query/Job", &request).unwrap();
+    assert_eq!(response.inputs.len(), 64);
+    assert!(response.inputs.iter().all(|input| input.sources == ["http://127.0.0.1:7001"]));
+    let rows = gantry_job::state::RESOLVED.prefix(&c.state, jobs[1], gantry_store::Order::Ascending).unwrap();
+    assert_eq!(rows.map(|row| row.unwrap().1.0.sources.len()).sum::<usize>(), 1);
 }
