@@ -204,6 +204,62 @@ async fn reflection_lists_what_is_served_and_describes_it_in_both_versions() {
 }
 
 #[tokio::test]
+async fn reflection_finds_parts_and_extensions_and_goes_on_after_what_is_missing() {
+    use v1::{
+        ExtensionRequest, ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+        server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+    };
+    let (_running, channel) = start().await;
+    let symbol = |name: &str| MessageRequest::FileContainingSymbol(name.to_owned());
+    let extension = |number| {
+        let containing_type = "google.protobuf.MessageOptions".to_owned();
+        MessageRequest::FileContainingExtension(ExtensionRequest { containing_type, extension_number: number })
+    };
+    // cosmos.msg.v1.signer
+    let signer = 11_110_000;
+    let options = MessageRequest::AllExtensionNumbersOfType("google.protobuf.MessageOptions".to_owned());
+    let cases = [
+        (symbol("cosmos.bank.v1beta1.Query.Balance"), Some("cosmos/bank/v1beta1/query.proto")),
+        (symbol("cosmos.bank.v1beta1.MsgSend.from_address"), Some("cosmos/bank/v1beta1/tx.proto")),
+        (symbol("cosmos.tx.v1beta1.ModeInfo.Single"), Some("cosmos/tx/v1beta1/tx.proto")),
+        (symbol("cosmos.tx.v1beta1.ModeInfo.sum"), Some("cosmos/tx/v1beta1/tx.proto")),
+        (symbol("cosmos.tx.v1beta1.BROADCAST_MODE_SYNC"), Some("cosmos/tx/v1beta1/service.proto")),
+        (symbol("cosmos.msg.v1.signer"), Some("cosmos/msg/v1/msg.proto")),
+        (extension(signer), Some("cosmos/msg/v1/msg.proto")),
+        (extension(1), None),
+        (extension(-1), None),
+        (symbol("cosmos.bank.v1beta1.MsgPrint"), None),
+        (symbol("cosmos.bank.v1beta1.MsgSend.nothing"), None),
+        (symbol(""), None),
+        (symbol("."), None),
+        (MessageRequest::FileByFilename("no/such.proto".to_owned()), None),
+        (options, None),
+    ];
+    let requests = cases
+        .clone()
+        .map(|(request, _)| ServerReflectionRequest { host: "here".to_owned(), message_request: Some(request) });
+    let mut client = ServerReflectionClient::new(channel);
+    let mut answers = client.server_reflection_info(tokio_stream::iter(requests.to_vec())).await.unwrap().into_inner();
+    for (request, file) in cases {
+        let answer = answers.message().await.unwrap().unwrap();
+        assert_eq!(answer.original_request.unwrap().message_request, Some(request.clone()));
+        match (answer.message_response.unwrap(), file) {
+            (MessageResponse::FileDescriptorResponse(found), Some(file)) => {
+                // The name is the first field: tag, length, text.
+                let found = &found.file_descriptor_proto[0];
+                assert_eq!(&found[2..2 + usize::from(found[1])], file.as_bytes(), "{request:?}");
+            }
+            (MessageResponse::ErrorResponse(error), None) => assert_eq!(error.error_code, 5, "{request:?}"),
+            (MessageResponse::AllExtensionNumbersResponse(all), None) => {
+                assert!(all.extension_number.contains(&signer), "{all:?}");
+            }
+            (other, _) => panic!("{request:?}: {other:?}"),
+        }
+    }
+    assert!(answers.message().await.unwrap().is_none());
+}
+
+#[tokio::test]
 async fn health_knows_the_served_services() {
     let (_running, channel) = start().await;
     let mut health = HealthClient::new(channel);
