@@ -65,6 +65,8 @@ fn perform(ctx: &mut dyn Ctx, task: Task, due: u64) -> Result<()> {
         },
         Task::Cascade(id) => cascade(ctx, id),
         Task::Shrink(id) => shrink(ctx, id),
+        // In the draws' own queue.
+        Task::FirstDraw(_) => Ok(()),
     }
 }
 

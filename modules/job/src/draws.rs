@@ -12,12 +12,12 @@ use crate::{
     keeper::{self, assignments, place},
     params,
     spec::{bond, requirements},
-    state::{CURSOR, WAITING},
-    types::{Assignment, Job, Terms},
+    state::{CURSOR, FRESH, WAITING},
+    types::{Assignment, Job, Task, Terms},
 };
 
 /// Jobs looked at in one block.
-const MAX_REQUESTS: u32 = 64;
+const MAX_REQUESTS: u64 = 256;
 /// Pairs of a job and an offer looked at in one block.
 const MAX_CANDIDATES: u64 = 16_384;
 /// Blocks between admission and draw: who is admitted must not know the seed.
@@ -25,47 +25,74 @@ pub(crate) const ADMISSION_BLOCKS: u64 = 2;
 /// What the seed is for.
 const SEED_DOMAIN: &str = "gantry/match";
 
+/// Rows of the waiting list read in one block to find jobs for the draw.
+const MAX_ROWS: usize = 512;
+
 /// Draws workers for waiting jobs that were admitted two blocks ago or earlier.
 pub(crate) fn draw(ctx: &mut BlockCtx<'_>) -> Result<()> {
+    if WAITING.iter(ctx, Order::Ascending)?.next().transpose()?.is_none() {
+        return Ok(());
+    }
     let height = ctx.block().height;
-    let cursor = CURSOR.get_or_default(ctx)?;
-    let (window, next) = window(ctx, cursor)?;
-    let mut requests = Vec::new();
-    for (id, since) in window {
-        if since.saturating_add(ADMISSION_BLOCKS) <= height {
-            requests.push(request(ctx, &keeper::get(ctx, id)?, height)?);
-        }
+    let offers = provider::drawable_offers(ctx, height)?;
+    let seen = seen(ctx, height, MAX_CANDIDATES / (offers.len() as u64).max(1))?;
+    for (due, id) in &seen.fresh {
+        FRESH.cancel(ctx, *due, Task::FirstDraw(*id).key())?;
     }
-    let mut after = next;
-    if !requests.is_empty() {
-        let offers = provider::drawable_offers(ctx, height)?;
-        let registry = provider::classes_of(ctx, &offers)?;
-        let seed = seed(SEED_DOMAIN, &ctx.block().previous_app_hash, height);
-        let limits = Limits { max_requests: MAX_REQUESTS, max_candidates: MAX_CANDIDATES };
-        let outcome = match_block(&requests, &offers, &registry, seed, limits, cursor);
-        if outcome.cursor > 0 {
-            after = outcome.cursor;
-        }
-        for found in &outcome.matches {
-            let mut job = keeper::get(ctx, found.job)?;
-            place(ctx, &mut job, found)?;
-        }
+    if seen.next != CURSOR.get_or_default(ctx)? {
+        CURSOR.set(ctx, &seen.next)?;
     }
-    if after != cursor {
-        CURSOR.set(ctx, &after)?;
+    let jobs = seen.fresh.iter().map(|(_, id)| id).chain(&seen.old);
+    let requests = jobs.map(|id| request(ctx, &keeper::get(ctx, *id)?, height)).collect::<Result<Vec<_>>>()?;
+    let registry = provider::classes_of(ctx, &offers)?;
+    let seed = seed(SEED_DOMAIN, &ctx.block().previous_app_hash, height);
+    // Bounded above, so that the matcher looks at all of them.
+    let limits = Limits { max_requests: u32::MAX, max_candidates: u64::MAX };
+    for found in &match_block(&requests, &offers, &registry, seed, limits, 0).matches {
+        let mut job = keeper::get(ctx, found.job)?;
+        place(ctx, &mut job, found)?;
     }
     Ok(())
 }
 
-/// Waiting jobs from the cursor on and around, and the first that is left for the next block (0 for none).
-fn window(state: &dyn KvRead, cursor: u64) -> Result<(Vec<(u64, u64)>, u64)> {
+/// The jobs that a draw looks at.
+struct Seen {
+    /// For the first time since they came to want workers, the longest admitted first, with their places in the queue.
+    fresh: Vec<(u64, u64)>,
+    /// Others, by id from the cursor on and around.
+    old: Vec<u64>,
+    /// The cursor of the next draw.
+    next: u64,
+}
+
+/// Picks as many jobs as a draw may look at, half of them fresh ones, at least one of each kind.
+fn seen(state: &dyn KvRead, height: u64, most: u64) -> Result<Seen> {
     use std::ops::Bound::{Excluded, Included, Unbounded};
-    let most = usize::try_from(MAX_REQUESTS).unwrap_or(usize::MAX);
+    let half = usize::try_from(most.min(MAX_REQUESTS) / 2).unwrap_or(usize::MAX).max(1);
+    let mut fresh = Vec::new();
+    for row in FRESH.iter(state)?.take(half) {
+        let (due, (_, id, ..)) = row?;
+        if due > height {
+            break;
+        }
+        fresh.push((due, id));
+    }
+    let cursor = CURSOR.get_or_default(state)?;
     let from = WAITING.range(state, All, Included(&cursor), Unbounded, Order::Ascending)?;
     let around = WAITING.range(state, All, Unbounded, Excluded(&cursor), Order::Ascending)?;
-    let mut rows = from.chain(around).take(most.saturating_add(1)).collect::<Result<Vec<_>, _>>()?;
-    let next = if rows.len() > most { rows.pop().map_or(0, |(id, _)| id) } else { 0 };
-    Ok((rows, next))
+    let (mut old, mut next) = (Vec::new(), 0);
+    for (read, row) in from.chain(around).enumerate() {
+        let (id, since) = row?;
+        if read >= MAX_ROWS || old.len() >= half {
+            next = id;
+            break;
+        }
+        let due = keeper::admitted_at(since);
+        if due <= height && !FRESH.has(state, due, Task::FirstDraw(id).key())? {
+            old.push(id);
+        }
+    }
+    Ok(Seen { fresh, old, next })
 }
 
 /// What a job asks the matcher for at a height.

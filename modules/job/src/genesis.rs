@@ -7,8 +7,8 @@ use gantry_store::{KvRead, Order, Proto};
 use crate::{
     invariants, keeper, params,
     state::{
-        ASSIGNMENTS, CLOCK, DUE_HEIGHT, DUE_TIME, EDGES, GRAPH_IDS, GRAPHS, JOB_IDS, JOBS, PARAMS, RECEIPTS, RESOLVED,
-        WAITING, WORK_HEIGHT, WORK_TIME,
+        ASSIGNMENTS, CLOCK, DUE_HEIGHT, DUE_TIME, EDGES, FRESH, GRAPH_IDS, GRAPHS, JOB_IDS, JOBS, PARAMS, RECEIPTS,
+        RESOLVED, WAITING, WORK_HEIGHT, WORK_TIME,
     },
     types::{Assignment, Job, Task},
 };
@@ -97,7 +97,9 @@ pub(crate) fn init(ctx: &mut dyn Ctx, genesis: GenesisState) -> Result<()> {
 pub(crate) fn export(state: &dyn KvRead) -> Result<GenesisState> {
     let order = Order::Ascending;
     let mut due = Vec::new();
-    for (queue, market_time) in [(WORK_HEIGHT, false), (WORK_TIME, true), (DUE_HEIGHT, false), (DUE_TIME, true)] {
+    for (queue, market_time) in
+        [(FRESH, false), (WORK_HEIGHT, false), (WORK_TIME, true), (DUE_HEIGHT, false), (DUE_TIME, true)]
+    {
         for row in queue.iter(state)? {
             let (at, (task, job_id, attempt, replica)) = row?;
             due.push(Due { at, market_time, task: task.into(), job_id, attempt, replica });

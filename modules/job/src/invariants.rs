@@ -8,8 +8,8 @@ use gantry_provider::keeper as provider;
 use gantry_store::{KvRead, Order};
 
 use crate::{
-    keeper::assignments,
-    state::{ASSIGNMENTS, DUE_TIME, JOBS, WAITING},
+    keeper::{admitted_at, assignments},
+    state::{ASSIGNMENTS, DUE_TIME, FRESH, JOBS, WAITING},
     table::{derive, is_acked},
     types::{Assignment, Job, Task},
 };
@@ -26,6 +26,12 @@ fn broken(words: String) -> Result<()> {
 }
 
 pub(crate) fn own(state: &dyn KvRead) -> Result<()> {
+    for row in FRESH.iter(state)? {
+        let (due, (_, id, ..)) = row?;
+        if WAITING.get(state, id)?.map(admitted_at) != Some(due) {
+            return broken(format!("job {id} has a first draw at {due} and does not wait for it"));
+        }
+    }
     let mut waiting: BTreeSet<u64> =
         WAITING.iter(state, Order::Ascending)?.map(|row| Ok(row?.0)).collect::<Result<_>>()?;
     for row in JOBS.iter(state, Order::Ascending)? {

@@ -14,9 +14,13 @@ use gantry_reputation::{Outcome, keeper as reputation};
 use gantry_store::{KvRead, Order};
 
 use crate::{
+    draws::ADMISSION_BLOCKS,
     errors::JobError,
     params, spec,
-    state::{ASSIGNMENTS, CLOCK, DUE_HEIGHT, DUE_TIME, EDGES, JOBS, SLASH_IDS, SLASHES, WAITING, WORK_HEIGHT, WORK_TIME},
+    state::{
+        ASSIGNMENTS, CLOCK, DUE_HEIGHT, DUE_TIME, EDGES, FRESH, JOBS, SLASH_IDS, SLASHES, WAITING, WORK_HEIGHT,
+        WORK_TIME,
+    },
     table::{self, FATAL_REPORTS, is_acked, is_committed},
     types::{Assignment, AssignmentKey, End, Job, Task},
 };
@@ -57,6 +61,7 @@ pub fn assigned(state: &dyn KvRead, operator: &Address, key: AssignmentKey) -> R
 /// Puts a task in its queue.
 pub(crate) fn schedule(ctx: &mut dyn Ctx, due: u64, task: Task) -> Result<()> {
     let queue = match (task.of_worker(), task.by_time()) {
+        _ if matches!(task, Task::FirstDraw(_)) => FRESH,
         (true, false) => WORK_HEIGHT,
         (true, true) => WORK_TIME,
         (false, false) => DUE_HEIGHT,
@@ -158,12 +163,34 @@ pub fn illegal(a: &Assignment, what: &'static str) -> Error {
 
 // --- waiting and placing -----------------------------------------------------------------------------------------
 
+/// The first height at which a draw may see a job that came to want workers at another.
+pub(crate) fn admitted_at(since: u64) -> u64 {
+    since.saturating_add(ADMISSION_BLOCKS)
+}
+
+/// Lets a job wait for workers from this height on.
+fn want(ctx: &mut dyn Ctx, id: u64) -> Result<()> {
+    want_no_more(ctx, id)?;
+    let height = ctx.block().height;
+    WAITING.set(ctx, id, &height)?;
+    schedule(ctx, admitted_at(height), Task::FirstDraw(id))
+}
+
+/// Takes a job out of the draws.
+pub(crate) fn want_no_more(ctx: &mut dyn Ctx, id: u64) -> Result<()> {
+    if let Some(since) = WAITING.get(&*ctx, id)? {
+        FRESH.cancel(ctx, admitted_at(since), Task::FirstDraw(id).key())?;
+        WAITING.remove(ctx, id)?;
+    }
+    Ok(())
+}
+
 /// Puts a job without open dependencies in the queue for an attempt.
 pub(crate) fn enqueue(ctx: &mut dyn Ctx, job: &mut Job) -> Result<()> {
     let height = ctx.block().height;
     job.queued_height = height;
     job.queued_time_ms = now_ms(&*ctx)?;
-    WAITING.set(ctx, job.id, &height)?;
+    want(ctx, job.id)?;
     schedule(ctx, job.queue_timeout_ms(), Task::Queue(job.id))
 }
 
@@ -203,7 +230,7 @@ pub(crate) fn place(ctx: &mut dyn Ctx, job: &mut Job, found: &Match) -> Result<(
         schedule(ctx, height.saturating_add(params.ack_window_blocks), Task::Lapse(a.key()))?;
     }
     if live(&*ctx, job)?.len() as u64 >= u64::from(job.terms.policy.replicas()) {
-        WAITING.remove(ctx, job.id)?;
+        want_no_more(ctx, job.id)?;
     }
     save(ctx, job)
 }
@@ -315,13 +342,12 @@ pub(crate) fn replace(ctx: &mut dyn Ctx, job: &mut Job) -> Result<()> {
         }
     }
     let params = params::get(&*ctx)?;
-    let height = ctx.block().height;
     if job.next_replica < job.terms.policy.replicas().saturating_add(params.max_replacements) {
-        WAITING.set(ctx, job.id, &height)?;
+        want(ctx, job.id)?;
     } else if count(&|a| a.is_live()) < votes {
         return fail_attempt(ctx, job, Reason::RetriesExhausted);
     } else {
-        WAITING.remove(ctx, job.id)?;
+        want_no_more(ctx, job.id)?;
     }
     // The queue timer ran out without effect while enough workers were at it: it starts anew.
     let now = now_ms(&*ctx)?;
@@ -366,7 +392,7 @@ fn release_live(ctx: &mut dyn Ctx, job: &Job) -> Result<()> {
 /// Ends a job: what it still holds goes back to its renter, and those that wait for it will hear of it.
 pub(crate) fn end(ctx: &mut dyn Ctx, job: &mut Job, reason: Reason, evidence: &[u8]) -> Result<()> {
     release_live(ctx, job)?;
-    WAITING.remove(ctx, job.id)?;
+    want_no_more(ctx, job.id)?;
     escrow::refund_rest(ctx, job.id)?;
     let height = ctx.block().height;
     job.ended_height = height;

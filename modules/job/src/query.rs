@@ -133,8 +133,8 @@ fn explanation(job: &Job, since: Option<u64>, height: u64, simulation: &Simulati
     match since {
         _ if job.open_dependencies > 0 => format!("waits for {} other jobs", job.open_dependencies),
         None => format!("does not wait for workers: it is {state}"),
-        Some(since) if since.saturating_add(draws::ADMISSION_BLOCKS) > height => {
-            format!("takes part in draws from height {}", since.saturating_add(draws::ADMISSION_BLOCKS))
+        Some(since) if keeper::admitted_at(since) > height => {
+            format!("takes part in draws from height {}", keeper::admitted_at(since))
         }
         Some(_) => simulation.to_string(),
     }

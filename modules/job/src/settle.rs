@@ -8,8 +8,8 @@ use gantry_provider::keeper as provider;
 use gantry_reputation::{Outcome, keeper as reputation};
 
 use crate::{
-    keeper::{self, advance, assignments, end, fail, finish, save},
-    state::{ASSIGNMENTS, WAITING},
+    keeper::{self, advance, assignments, end, fail, finish, save, want_no_more},
+    state::ASSIGNMENTS,
     table::is_committed,
     types::{Assignment, Job, cost},
 };
@@ -42,7 +42,7 @@ pub fn commit(ctx: &mut dyn Ctx, job: &mut Job, a: &mut Assignment) -> Result<()
 /// Sets the height at which commitments close; nobody is replaced any more.
 pub fn open_commit_window(ctx: &mut dyn Ctx, job: &mut Job, close_height: u64) -> Result<()> {
     job.commit_close_height = close_height;
-    WAITING.remove(ctx, job.id)?;
+    want_no_more(ctx, job.id)?;
     save(ctx, job)
 }
 
@@ -51,7 +51,7 @@ pub fn close_commitments(ctx: &mut dyn Ctx, job: &mut Job, reveal_close_height: 
     for mut a in keeper::live(&*ctx, job)?.into_iter().filter(|a| !is_committed(a.state)) {
         fail(ctx, &mut a, Reason::CommitLate, &[], None)?;
     }
-    WAITING.remove(ctx, job.id)?;
+    want_no_more(ctx, job.id)?;
     job.commit_close_height = ctx.block().height;
     job.reveal_close_height = reveal_close_height;
     save(ctx, job)

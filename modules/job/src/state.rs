@@ -35,6 +35,7 @@ prefixes! {
     SLASH_BY_PROVIDER = b"\x1c";
     WORK_BY_HEIGHT = b"\x1d";
     WORK_BY_TIME = b"\x1e";
+    FRESH_JOB = b"\x1f";
 }
 
 /// Parameters.
@@ -92,7 +93,12 @@ pub const EDGES: Map<(u64, u64), ()> = Map::new(STORE, EDGE);
 /// Inputs taken from outputs, by (job, place in its spec).
 pub const RESOLVED: Map<(u64, u32), Proto<ResolvedInput>> = Map::new(STORE, RESOLVED_INPUT);
 /// Jobs that want workers, with the height at which they last came to want one; draws see them two blocks later.
+///
+/// Written by `keeper::want` and `keeper::want_no_more` alone.
 pub const WAITING: Map<u64, u64> = Map::new(STORE, WAITING_JOB);
+/// Those of them that no draw has looked at since, by the height of the first that may: they come before those that were
+/// looked at in vain, so that no number of jobs which nobody can take holds up the others.
+pub const FRESH: DueQueue<TaskKey> = DueQueue::new(STORE, FRESH_JOB);
 /// Timers of workers by height. They have queues of their own, because behind each stands a place and bond, while renters
 /// can make any number of timers fall due at once.
 pub const WORK_HEIGHT: DueQueue<TaskKey> = DueQueue::new(STORE, WORK_BY_HEIGHT);

@@ -419,6 +419,8 @@ pub(crate) enum Task {
     Cascade(u64),
     /// Height: an ended job shrinks to its receipt.
     Shrink(u64),
+    /// Height: draws see the job from now on. They take these themselves.
+    FirstDraw(u64),
     /// Time: the run should have begun.
     Staging(AssignmentKey),
     /// Time: the result should be committed.
@@ -457,6 +459,7 @@ impl Task {
             Self::Execution(key) => of(5, key),
             Self::Queue(job) => (6, job, 0, 0),
             Self::Deadline(job) => (7, job, 0, 0),
+            Self::FirstDraw(job) => (8, job, 0, 0),
         }
     }
 
@@ -471,6 +474,7 @@ impl Task {
             5 => Self::Execution(key),
             6 => Self::Queue(job),
             7 => Self::Deadline(job),
+            8 => Self::FirstDraw(job),
             _ => return Err(Error::fatal(format!("no task has the number {task}"))),
         })
     }
@@ -514,6 +518,7 @@ mod tests {
             Task::Execution(key),
             Task::Queue(7),
             Task::Deadline(7),
+            Task::FirstDraw(7),
         ] {
             assert_eq!(Task::of(task.key()).unwrap(), task);
         }

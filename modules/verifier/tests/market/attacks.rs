@@ -55,8 +55,8 @@ fn no_transaction_of_a_block_changes_what_is_drawn_in_it() {
     }
 }
 
-/// Jobs that nobody will take, as many as four messages hold: for next to no money.
-fn flood(c: &mut Chain, seconds: u64) -> Vec<u64> {
+/// Jobs that nobody here will take, for next to no money.
+fn idle(jobs: u32, seconds: u64) -> Vec<JobSpec> {
     let job = |n: u32| JobSpec {
         timeouts: Some(Timeouts { queue_seconds: seconds, staging_seconds: 1, execution_seconds: 1 }),
         deadline_seconds: seconds,
@@ -64,7 +64,12 @@ fn flood(c: &mut Chain, seconds: u64) -> Vec<u64> {
         max_price_total: Some(Coin::base(1).to_proto()),
         ..spec(&format!("n{n}"))
     };
-    (0..4).flat_map(|_| c.submit_as("renter", (0..256).map(job).collect()).unwrap()).collect()
+    (0..jobs).map(job).collect()
+}
+
+/// As many of them as four messages hold.
+fn flood(c: &mut Chain, seconds: u64) -> Vec<u64> {
+    (0..4).flat_map(|_| c.submit_as("renter", idle(256, seconds)).unwrap()).collect()
 }
 
 /// Renters can make any number of timers fall due at once; those of workers stand behind bond.
@@ -112,4 +117,26 @@ fn many_inputs_from_one_output_do_not_multiply_its_locations() {
     assert!(response.inputs.iter().all(|input| input.sources == ["http://127.0.0.1:7001"]));
     let rows = gantry_job::state::RESOLVED.prefix(&c.state, jobs[1], gantry_store::Order::Ascending).unwrap();
     assert_eq!(rows.map(|row| row.unwrap().1.0.sources.len()).sum::<usize>(), 1);
+}
+
+/// Jobs that nobody can take cost the renter nothing while they wait; they must not make the others wait.
+#[test]
+fn a_flood_of_waiting_jobs_keeps_no_new_one_from_the_next_draw() {
+    let mut c = Chain::new(4);
+    c.block(|c| flood(c, 1000));
+    c.blocks(9);
+    let job = c.submit(vec![quorum("one", 2, 3)])[0];
+    c.blocks(2);
+    let drawn = c.live(job);
+    assert_eq!(drawn.len(), 3);
+    // A worker who declines is replaced as fast.
+    c.block(|c| c.report(&drawn[0], Reason::WorkerDeclined).unwrap());
+    c.blocks(2);
+    assert_eq!(c.live(job).len(), 3);
+    // And in a flood without end the old ones still have their turns: here comes one who can serve them.
+    c.set_offer(1, 1);
+    for _ in 0..5 {
+        c.block(|c| c.submit_as("other", idle(100, 1000)).unwrap());
+    }
+    assert!((1..=1024).any(|id| !c.all(id).is_empty()));
 }
