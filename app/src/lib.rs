@@ -12,3 +12,4 @@ pub mod node;
 mod services;
 #[cfg(feature = "test-panic")]
 mod test_panic;
+mod tx_response;

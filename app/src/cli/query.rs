@@ -1,14 +1,8 @@
 //! `gantryd query`: every query of every module, by the descriptor set; transactions and blocks, by CometBFT.
 
 use anyhow::{Context, Result, anyhow};
-use base64::{Engine, engine::general_purpose::STANDARD};
 use clap::{ArgMatches, FromArgMatches, Subcommand};
-use cosmos_sdk_proto::{
-    Any,
-    cosmos::base::abci::v1beta1::TxResponse,
-    cosmos::tx::v1beta1::{Tx, TxRaw},
-};
-use prost::{Message, Name};
+use prost::Message;
 use tendermint::{Hash, block::Height};
 use tendermint_rpc::{
     Client as _,
@@ -20,6 +14,7 @@ use super::{
     dynamic::{self, Fields},
     rpc::{self, Node},
 };
+use crate::tx_response::{timestamp, tx_response};
 
 /// Queries that the SDK calls otherwise than their methods: module, command, the SDK's name.
 const SDK_NAMES: &[(&str, &str, &str)] = &[
@@ -165,29 +160,6 @@ async fn wait(node: &Node, client: &Client, hash: &str, seconds: u64) -> Result<
 /// The SDK's TxResponse, with the decoded transaction and the time of its block.
 async fn response_json(node: &Node, client: &Client, found: tx::Response) -> Result<String> {
     let block = rpc::answer(&client.node, node.rpc.header(found.height).await)?;
-    // The client library leaves this one field in the base64 of the RPC.
-    let data = STANDARD.decode(&found.tx_result.data).context("the result's data")?;
-    let raw = TxRaw::decode(found.tx.as_slice())?;
-    let tx = Tx {
-        body: Some(Message::decode(raw.body_bytes.as_slice())?),
-        auth_info: Some(Message::decode(raw.auth_info_bytes.as_slice())?),
-        signatures: raw.signatures,
-    };
-    let result = found.tx_result;
-    let response = TxResponse {
-        height: found.height.into(),
-        txhash: found.hash.to_string().to_uppercase(),
-        codespace: result.codespace,
-        code: result.code.value(),
-        data: hex::encode_upper(data),
-        raw_log: result.log,
-        logs: Vec::new(),
-        info: result.info,
-        gas_wanted: result.gas_wanted,
-        gas_used: result.gas_used,
-        tx: Some(Any { type_url: format!("/{}", Tx::full_name()), value: tx.encode_to_vec() }),
-        timestamp: block.header.time.to_rfc3339(),
-        events: result.events.into_iter().map(Into::into).collect(),
-    };
+    let response = tx_response(found, timestamp(block.header.time)).context("the result's data")?;
     dynamic::to_json(&dynamic::dynamic(&response)?)
 }

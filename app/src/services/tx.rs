@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use base64::{Engine as _, prelude::BASE64_STANDARD as BASE64};
 use cosmos_sdk_proto::{
     Any,
     cosmos::{
@@ -13,16 +12,16 @@ use cosmos_sdk_proto::{
             SimulateResponse, Tx, TxDecodeRequest, TxDecodeResponse, TxEncodeRequest, TxEncodeResponse,
         },
     },
-    tendermint::abci::ExecTxResult,
 };
 use gantry_abci::Engine;
 use gantry_core::{Code, QueryCtx, QueryRoute, Status};
-use prost::{Message, Name};
+use prost::Message;
 use sha2::{Digest, Sha256};
 use tendermint::{Hash, block::Height};
 use tendermint_rpc::{Client as _, Order, endpoint::tx, query::Query};
 
 use super::{comet::Comet, page};
+use crate::tx_response::{timestamp, tx_response};
 
 /// Transactions on a page of a search: CometBFT's own limit.
 const MAX_PAGE: u64 = 100;
@@ -86,7 +85,7 @@ fn get_tx(comet: &Comet, _: &QueryCtx<'_>, GetTxRequest { hash }: GetTxRequest) 
     let found = comet.ask(|rpc| rpc.tx(id, false)).map_err(|status| {
         if status.message.contains("not found") { Status::not_found(format!("tx not found: {hash}")) } else { status }
     })?;
-    let response = tx_response(found, &mut Times::new(comet))?;
+    let response = response(found, &mut Times::new(comet))?;
     Ok(GetTxResponse { tx: response.tx.as_ref().and_then(decode), tx_response: Some(response) })
 }
 
@@ -108,7 +107,7 @@ fn search(comet: &Comet, _: &QueryCtx<'_>, request: GetTxsEventRequest) -> Resul
     let found = comet.ask(|rpc| rpc.tx_search(query, false, page, per_page, order))?;
     let mut times = Times::new(comet);
     let total = u64::from(found.total_count);
-    let tx_responses = found.txs.into_iter().map(|tx| tx_response(tx, &mut times)).collect::<Result<Vec<_>, _>>()?;
+    let tx_responses = found.txs.into_iter().map(|tx| response(tx, &mut times)).collect::<Result<Vec<_>, _>>()?;
     let txs = tx_responses.iter().filter_map(|response| decode(response.tx.as_ref()?)).collect();
     #[expect(deprecated, reason = "`pagination` gave way to `total`")]
     Ok(GetTxsEventResponse { txs, tx_responses, pagination: None, total })
@@ -182,39 +181,19 @@ impl<'a> Times<'a> {
         Self { comet, known: BTreeMap::new() }
     }
 
-    /// RFC 3339 in whole seconds, as the SDK writes it.
     fn of(&mut self, height: Height) -> Result<String, Status> {
         if let Some(time) = self.known.get(&height) {
             return Ok(time.clone());
         }
-        let header = self.comet.ask(|rpc| rpc.header(height))?.header;
-        let precise = header.time.to_rfc3339();
-        let seconds = precise.split_once('.').map_or(precise.clone(), |(seconds, _)| format!("{seconds}Z"));
-        self.known.insert(height, seconds.clone());
-        Ok(seconds)
+        let time = timestamp(self.comet.ask(|rpc| rpc.header(height))?.header.time);
+        self.known.insert(height, time.clone());
+        Ok(time)
     }
 }
 
-fn tx_response(found: tx::Response, times: &mut Times<'_>) -> Result<TxResponse, Status> {
+fn response(found: tx::Response, times: &mut Times<'_>) -> Result<TxResponse, Status> {
     let timestamp = times.of(found.height)?;
-    let result: ExecTxResult = found.tx_result.into();
-    // The RPC client leaves `data` in base64.
-    let data = BASE64.decode(&result.data).map_err(|error| Status::new(Code::Internal, error.to_string()))?;
-    Ok(TxResponse {
-        height: found.height.into(),
-        txhash: found.hash.to_string(),
-        codespace: result.codespace,
-        code: result.code,
-        data: hex::encode_upper(data),
-        raw_log: result.log,
-        logs: Vec::new(),
-        info: result.info,
-        gas_wanted: result.gas_wanted,
-        gas_used: result.gas_used,
-        tx: Some(Any { type_url: Tx::type_url(), value: found.tx }),
-        timestamp,
-        events: result.events,
-    })
+    tx_response(found, timestamp).map_err(|error| Status::new(Code::Internal, error.to_string()))
 }
 
 /// `Tx` reads the bytes of `TxRaw`: they have one wire format.
