@@ -209,7 +209,7 @@ impl MarketEvent<'_> {
                     attr("replica", replica),
                     attr("amount", amount),
                     attr("reason", label(reason.as_str_name(), "SLASH_REASON_")),
-                    attr("evidence", hex(evidence)),
+                    attr("evidence", hex::encode(evidence)),
                 ],
             ),
             Self::Verdict { job, attempt, outcome, digest, votes } => Event::new(
@@ -218,7 +218,7 @@ impl MarketEvent<'_> {
                     attr("job_id", job),
                     attr("attempt", attempt),
                     attr("outcome", label(outcome.as_str_name(), "OUTCOME_")),
-                    attr("output_digest", hex(digest)),
+                    attr("output_digest", hex::encode(digest)),
                     attr("votes", votes),
                 ],
             ),
@@ -264,11 +264,6 @@ fn label(name: &str, prefix: &str) -> String {
         "UNSPECIFIED" => String::new(),
         rest => rest.to_ascii_lowercase(),
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes.iter().flat_map(|b| [DIGITS[usize::from(b >> 4)], DIGITS[usize::from(b & 15)]]).map(char::from).collect()
 }
 
 #[cfg(test)]
@@ -359,10 +354,5 @@ mod tests {
         let event = MarketEvent::ProviderUpdated { provider: 1 };
         emit(&mut ctx, event);
         assert_eq!(ctx.into_events(), [event.to_event()]);
-    }
-
-    #[test]
-    fn hexadecimal_has_two_digits_a_byte() {
-        assert_eq!(hex(&[0x00, 0x0f, 0xf0, 0xff]), "000ff0ff");
     }
 }
