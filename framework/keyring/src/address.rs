@@ -18,7 +18,7 @@ pub fn address_of(public_key: &[u8; 33]) -> [u8; ADDRESS_LEN] {
 /// Writes address bytes in bech32 (BIP-173) under a prefix.
 ///
 /// # Errors
-/// When the prefix is no bech32 prefix, or the whole would pass bech32's 90 characters.
+/// When the prefix is no bech32 prefix, or the whole would pass the 1,023 characters that bech32's checksum covers.
 pub fn encode_address(prefix: &str, address: &[u8]) -> Result<String, KeyringError> {
     let invalid = || KeyringError::InvalidPrefix(prefix.to_owned());
     let hrp = Hrp::parse(prefix).map_err(|_| invalid())?;
