@@ -1,7 +1,7 @@
 // The gRPC client of the tests, pinned.
 module gantry.dev/localnet/tools/grpcurl
 
-go 1.24
+go 1.23
 
 require github.com/fullstorydev/grpcurl v1.9.3
 
