@@ -70,7 +70,7 @@ impl Localnet {
         let endpoints = Endpoints { rpc: format!("http://127.0.0.1:{rpc}"), grpc: format!("http://127.0.0.1:{grpc}") };
         let home = options.dir.join("node");
         initialise(&options, &home)?;
-        let node = start_node(&home, &endpoints, p2p, "")?;
+        let node = start_node(&home, &endpoints, p2p)?;
         let mut net = Self { options, endpoints, p2p, node, workers: Vec::new() };
         net.wait_for_height(1).await?;
         Ok(net)
@@ -167,7 +167,7 @@ impl Localnet {
 
     /// Starts the node again after a kill.
     pub fn restart_node(&mut self) -> Result<()> {
-        self.node = start_node(&self.home(), &self.endpoints, self.p2p, "")?;
+        self.node = start_node(&self.home(), &self.endpoints, self.p2p)?;
         Ok(())
     }
 
@@ -178,12 +178,12 @@ impl Localnet {
         let gantryd = binary("gantryd")?;
         run(&gantryd, &["init", "follower", "--chain-id", &self.options.chain_id, "--home", text(&home)?])?;
         fs::copy(self.home().join("config/genesis.json"), home.join("config/genesis.json"))?;
-        tune(&home, &self.options)?;
+
         let peer_id = run(&gantryd, &["comet", "show-node-id", "--home", text(&self.home())?])?;
         let [rpc, grpc, p2p] = free_ports()?;
         let endpoints = Endpoints { rpc: format!("http://127.0.0.1:{rpc}"), grpc: format!("http://127.0.0.1:{grpc}") };
-        let peer = format!("{}@127.0.0.1:{}", peer_id.trim(), self.p2p);
-        Ok((start_node(&home, &endpoints, p2p, &peer)?, endpoints))
+        tune(&home, &self.options, &format!("{}@127.0.0.1:{}", peer_id.trim(), self.p2p))?;
+        Ok((start_node(&home, &endpoints, p2p)?, endpoints))
     }
 
     /// Stops workers and node in order, and says so if one does not stop by itself.
@@ -207,29 +207,27 @@ fn initialise(options: &Options, home: &Path) -> Result<()> {
         run(&gantryd, &["genesis", "add-genesis-account", &key.address, &coins, "--home", home_text])?;
     }
     run(&gantryd, &["genesis", "validate", "--home", home_text])?;
-    tune(home, options)
+    tune(home, options, "")
 }
 
 /// Loopback needs none of the caution of a network.
-fn tune(home: &Path, options: &Options) -> Result<()> {
+fn tune(home: &Path, options: &Options, peers: &str) -> Result<()> {
     let path = home.join("config/config.toml");
     let mut config: toml_edit::DocumentMut = fs::read_to_string(&path)?.parse()?;
     config["consensus"]["timeout_commit"] = toml_edit::value(format!("{}ms", options.timeout_commit.as_millis()));
+    config["p2p"]["persistent_peers"] = toml_edit::value(peers);
     config["p2p"]["addr_book_strict"] = toml_edit::value(false);
     config["p2p"]["allow_duplicate_ip"] = toml_edit::value(true);
     fs::write(&path, config.to_string())?;
     Ok(())
 }
 
-fn start_node(home: &Path, endpoints: &Endpoints, p2p: u16, peers: &str) -> Result<Process> {
+fn start_node(home: &Path, endpoints: &Endpoints, p2p: u16) -> Result<Process> {
     let rpc = endpoints.rpc.replace("http://", "tcp://");
     let grpc = endpoints.grpc.trim_start_matches("http://");
     let p2p = format!("tcp://127.0.0.1:{p2p}");
     let mut args = vec!["start", "--home", text(home)?, "--minimum-gas-prices", "0.0025ugantry"];
     args.extend(["--rpc.laddr", &rpc, "--grpc.address", grpc, "--p2p.laddr", &p2p]);
-    if !peers.is_empty() {
-        args.extend(["--p2p.persistent_peers", peers]);
-    }
     let log = home.with_extension("log");
     Process::spawn("gantryd", &binary("gantryd")?, &args, &log)
 }

@@ -27,7 +27,7 @@ impl TestNet {
     /// Starts a chain with honest workers and waits until all of them are on the market.
     pub async fn start(workers: usize) -> Result<Self> {
         let alone = ONE_AT_A_TIME.lock().await;
-        let dir = tempfile::tempdir()?;
+        let dir = tempfile::Builder::new().disable_cleanup(std::env::var_os("GANTRY_KEEP").is_some()).tempdir()?;
         let names: Vec<String> = (1..=workers).map(|i| format!("worker-{i}")).collect();
         let mut net = Localnet::start(Options { workers: names.clone(), ..Options::new(dir.path()) }).await?;
         for name in names {

@@ -89,10 +89,12 @@ async fn follower_agrees(net: &Localnet, chain: &Chain) -> Result<()> {
     let target = chain.height().await?;
     let (mut process, endpoints) = net.start_follower()?;
     let follower = until("the follower answers", LIMIT, async || {
-        process.check()?;
-        Ok(Some(Chain::connect(endpoints.clone()).await?))
+        if let Err(error) = process.check() {
+            return Ok(Some(Err(error)));
+        }
+        Ok(Some(Ok(Chain::connect(endpoints.clone()).await?)))
     })
-    .await?;
+    .await??;
     let info = until("the follower catches up", LIMIT, async || {
         let info = follower.rpc().abci_info().await?;
         Ok((info.last_block_height.value() >= target).then_some(info))
@@ -101,7 +103,12 @@ async fn follower_agrees(net: &Localnet, chain: &Chain) -> Result<()> {
     let next = info.last_block_height.value() + 1;
     until("the validator's next block", LIMIT, async || Ok((chain.height().await? >= next).then_some(()))).await?;
     let header = chain.rpc().commit(u32::try_from(next)?).await?.signed_header.header;
-    ensure!(header.app_hash == info.last_block_app_hash, "app hashes differ at height {}", next - 1);
+    let (theirs, ours) = (header.app_hash, info.last_block_app_hash);
+    ensure!(
+        theirs == ours,
+        "app hashes differ at height {}: {theirs} in the header, the follower has {ours}",
+        next - 1
+    );
     process.stop().await?;
     Ok(())
 }
