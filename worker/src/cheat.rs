@@ -1,12 +1,46 @@
 //! A wrong result on purpose, for the demo: the same lie from everyone who lies, so that liars agree.
 
-use std::{fs, io, path::Path};
+use std::{
+    fs, io,
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use crate::Misbehave;
 
 /// Distance between bytes that are changed: sparse enough to look plausible, dense enough to hit every file.
 const STRIDE: usize = 97;
 
+/// Decides which results are falsified.
+#[derive(Debug)]
+pub(crate) struct Cheat {
+    armed: AtomicBool,
+    always: bool,
+}
+
+impl Cheat {
+    /// `done` tells whether it has cheated before.
+    pub(crate) fn new(misbehave: Misbehave, done: bool) -> Self {
+        let armed = match misbehave {
+            Misbehave::Never => false,
+            Misbehave::Once => !done,
+            Misbehave::Always => true,
+        };
+        Self { armed: armed.into(), always: misbehave == Misbehave::Always }
+    }
+
+    /// Falsifies a good output if it is to be; tells whether it did.
+    pub(crate) fn strike(&self, folder: &Path) -> io::Result<bool> {
+        let strikes = self.armed.fetch_and(self.always, Ordering::SeqCst);
+        if strikes {
+            falsify(folder)?;
+        }
+        Ok(strikes)
+    }
+}
+
 /// Changes every file below a folder in a way that its content alone decides.
-pub(crate) fn falsify(folder: &Path) -> io::Result<()> {
+fn falsify(folder: &Path) -> io::Result<()> {
     let mut todo = vec![folder.to_owned()];
     let mut files = 0;
     while let Some(path) = todo.pop() {

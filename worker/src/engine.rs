@@ -41,7 +41,7 @@ use crate::{
     reconcile::{Action, Desired, Observed, Say, Task, reconcile},
     registration::{self, Heartbeats, hardware, machine_memory},
     renters::Renters,
-    run::{self, Cheat, Finished, Run, Unfinished, dag_cids, public_blocks},
+    run::{self, Finished, Run, Unfinished, dag_cids, public_blocks},
     serve::{About, Shared, serve},
     stage::{Stage, WorkDir, failure},
 };
@@ -116,7 +116,8 @@ pub async fn work(
     let (letters, inbox) = mpsc::channel(LETTERS);
     let sending = tokio::spawn(outbox::run(Arc::clone(&port), inbox, stop.clone()));
     let (events, incoming) = mpsc::unbounded_channel();
-    let cheat = Arc::new(cheat(&options, &records));
+    #[cfg(feature = "demo")]
+    let cheat = Arc::new(crate::cheat::Cheat::new(options.misbehave, records.values().any(|r| r.cheated)));
     let mut engine = Engine {
         options,
         port,
@@ -129,12 +130,14 @@ pub async fn work(
         logs,
         renters,
         running,
+        #[cfg(feature = "demo")]
         cheat,
         records,
         live: BTreeMap::new(),
         tasks: BTreeMap::new(),
         ready: BTreeSet::new(),
         quiet: BTreeMap::new(),
+        written: 0,
         looked: BTreeMap::new(),
         swept: 0,
         heartbeats,
@@ -216,27 +219,12 @@ async fn register(
     }
 }
 
-#[cfg(feature = "demo")]
-fn cheat(options: &Options, records: &BTreeMap<Key, Record>) -> Cheat {
-    use crate::options::Misbehave;
-    let armed = match options.misbehave {
-        Misbehave::Never => false,
-        Misbehave::Once => !records.values().any(|r| r.cheated),
-        Misbehave::Always => true,
-    };
-    Cheat { armed: armed.into(), always: options.misbehave == Misbehave::Always }
-}
-
-#[cfg(not(feature = "demo"))]
-fn cheat(_: &Options, _: &BTreeMap<Key, Record>) -> Cheat {
-    Cheat::default()
-}
-
 /// What comes back from what was begun.
 enum Event {
     Staged(Key, Result<(), Failure>),
     Ran(Key, Result<Finished, Unfinished>),
-    Sent(Key, Result<(), PortError>),
+    /// What became of a letter, by its number.
+    Sent(Key, u64, Result<(), PortError>),
     HeartbeatLost,
     /// Pins of the store, to be compared with what is needed.
     Pins(Vec<(Cid, String)>),
@@ -244,6 +232,8 @@ enum Event {
 
 /// Why nothing is said about an assignment for now.
 struct Quiet {
+    /// The letter that it is about.
+    letter: u64,
     /// `None` while a message is on its way.
     until: Option<Instant>,
     wait: Duration,
@@ -261,7 +251,8 @@ struct Engine {
     logs: Logs,
     renters: Renters,
     running: Arc<AtomicU32>,
-    cheat: Arc<Cheat>,
+    #[cfg(feature = "demo")]
+    cheat: Arc<crate::cheat::Cheat>,
     /// The journal's rows.
     records: BTreeMap<Key, Record>,
     /// What the chain last said.
@@ -270,6 +261,8 @@ struct Engine {
     /// Assignments whose files are laid out.
     ready: BTreeSet<Key>,
     quiet: BTreeMap<Key, Quiet>,
+    /// Letters so far.
+    written: u64,
     /// Height at which the job of an ended assignment was last looked at.
     looked: BTreeMap<Key, u64>,
     swept: u64,
@@ -364,15 +357,19 @@ impl Engine {
                     Err(Unfinished::Cancelled) => {}
                 }
             }
-            Event::Sent(key, result) => {
-                match result {
-                    Ok(()) => drop(self.quiet.remove(&key)),
-                    Err(error) => {
+            Event::Sent(key, number, result) => {
+                // The next letter may be on its way: its block can be seen before the answer to this one comes.
+                let current = self.quiet.get(&key).filter(|q| q.letter == number);
+                match (result, current) {
+                    (Ok(()), Some(_)) => drop(self.quiet.remove(&key)),
+                    (Ok(()), None) => {}
+                    (Err(error), None) => debug!(%key, %error, "an earlier message was not taken by the chain"),
+                    (Err(error), Some(quiet)) => {
                         // The chain's state decides what is next; the same again only after a while.
-                        let wait = self.quiet.get(&key).map_or(QUIET.0, |q| q.wait);
                         warn!(%key, %error, "not taken by the chain");
-                        let until = Some(Instant::now() + wait);
-                        self.quiet.insert(key, Quiet { until, wait: (wait * 2).min(QUIET.1) });
+                        let until = Some(Instant::now() + quiet.wait);
+                        let wait = (quiet.wait * 2).min(QUIET.1);
+                        self.quiet.insert(key, Quiet { letter: number, until, wait });
                     }
                 }
                 return Ok(true);
@@ -609,6 +606,7 @@ impl Engine {
             gate: Arc::clone(&self.gate),
             executor: Arc::clone(&self.executor),
             cancel: cancel.clone(),
+            #[cfg(feature = "demo")]
             cheat: Arc::clone(&self.cheat),
         };
         self.tasks.insert(key, (Task::Run, cancel));
@@ -639,10 +637,12 @@ impl Engine {
         };
         let wait = self.quiet.get(&key).map_or(QUIET.0, |q| q.wait);
         let events = self.events.clone();
-        let done = move |result| drop(events.send(Event::Sent(key, result)));
+        self.written += 1;
+        let letter = self.written;
+        let done = move |result| drop(events.send(Event::Sent(key, letter, result)));
         if self.letters.try_send(Letter { messages, done: Box::new(done) }).is_ok() {
             info!(%key, ?say, "sending");
-            self.quiet.insert(key, Quiet { until: None, wait });
+            self.quiet.insert(key, Quiet { letter, until: None, wait });
         }
     }
 

@@ -126,6 +126,11 @@ impl Gate {
         self.withheld.read().unwrap_or_else(PoisonError::into_inner).renters.contains_key(&key)
     }
 
+    /// Whether anyone may have a block, if it is here.
+    pub(crate) fn is_open(&self, cid: &Cid) -> bool {
+        !self.withheld.read().unwrap_or_else(PoisonError::into_inner).blocks.contains_key(cid)
+    }
+
     /// Whether the caller has shown that it is the renter of a job.
     pub(crate) fn check_renter(&self, metadata: &MetadataMap, job: u64, renter: &str) -> Result<(), NotRenter> {
         let token = AccessToken::read(metadata)?.ok_or(NotRenter::Anonymous)?;

@@ -1,12 +1,6 @@
 //! From a program and its inputs to a result that can be committed.
 
-use std::{
-    collections::BTreeSet,
-    fs, io,
-    path::Path,
-    sync::{Arc, atomic::AtomicBool},
-    time::Duration,
-};
+use std::{collections::BTreeSet, fs, io, path::Path, sync::Arc, time::Duration};
 
 use gantry_content::{
     BlockStore, Cid, ContentError, DagLimits, Profile, TreeLimits, cid_of_path, cid_of_reader, import_path,
@@ -51,16 +45,8 @@ pub(crate) struct Run {
     pub(crate) gate: Arc<Gate>,
     pub(crate) executor: Arc<dyn Executor>,
     pub(crate) cancel: CancellationToken,
-    /// Whether the next good result is to be falsified, and whether it is the last such. Only builds for the demo
-    /// act on it.
-    pub(crate) cheat: Arc<Cheat>,
-}
-
-/// Whether results are falsified on purpose.
-#[derive(Debug, Default)]
-pub(crate) struct Cheat {
-    pub(crate) armed: AtomicBool,
-    pub(crate) always: bool,
+    #[cfg(feature = "demo")]
+    pub(crate) cheat: Arc<crate::cheat::Cheat>,
 }
 
 /// Why a run gave no result.
@@ -129,7 +115,10 @@ impl Run {
             log.note(&format!("the program ended with 0 and without its output {missing}: counts as {MISSING_OUTPUT}"));
             exit = ExitKind::Exit(MISSING_OUTPUT);
         }
-        let cheated = exit == ExitKind::Exit(0) && self.falsify(&folder)?;
+        #[cfg(feature = "demo")]
+        let cheated = exit == ExitKind::Exit(0) && self.cheat.strike(&folder).map_err(host)?;
+        #[cfg(not(feature = "demo"))]
+        let cheated = false;
 
         let binding = Binding {
             chain_id: self.gate.chain_id(),
@@ -138,10 +127,19 @@ impl Run {
             provider: self.provider,
         };
         let hashes = hash_output(&folder, binding).map_err(host)?;
-        // Withheld before it is there to be asked for.
-        let public = public_blocks(&self.store, |key| key == self.key || self.gate.withholds(key)).map_err(host)?;
-        let secret = |cids: Vec<Cid>| cids.into_iter().filter(|cid| !public.contains(cid)).collect::<Vec<_>>();
-        self.gate.withhold(self.key, &self.renter, secret(block_cids(&folder).map_err(host)?));
+        // Withheld before it is there to be asked for. What anyone can have already (inputs, results of other jobs) stays
+        // open: else other replicas would be kept from their inputs.
+        let mut open = BTreeSet::new();
+        let mut secret = BTreeSet::new();
+        for cid in block_cids(&folder).map_err(host)? {
+            let is_open = self.store.has(&cid).map_err(host)? && self.gate.is_open(&cid);
+            if is_open {
+                open.insert(cid)
+            } else {
+                secret.insert(cid)
+            };
+        }
+        self.gate.withhold(self.key, &self.renter, secret);
         let limits = self.spec.limits.unwrap_or_default();
         let tree = TreeLimits {
             max_bytes: u64::MAX,
@@ -149,7 +147,8 @@ impl Run {
             max_depth: OUTPUT_DEPTH,
         };
         let imported = import_path(&self.store, &folder, &tree).map_err(host)?;
-        self.gate.withhold(self.key, &self.renter, secret(dag_cids(&self.store, &imported.root).map_err(host)?));
+        let all = dag_cids(&self.store, &imported.root).map_err(host)?;
+        self.gate.withhold(self.key, &self.renter, all.into_iter().filter(|cid| !open.contains(cid)));
         self.store.pin(&imported.root, &tag(self.key)).map_err(host)?;
 
         let class = wasm_class();
@@ -170,27 +169,6 @@ impl Run {
             wall_ms: manifest.wall_ms,
         };
         Ok(Finished { execution, cheated })
-    }
-
-    #[cfg(feature = "demo")]
-    fn falsify(&self, folder: &Path) -> Result<bool, Failure> {
-        use std::sync::atomic::Ordering;
-        let armed = if self.cheat.always {
-            self.cheat.armed.load(Ordering::SeqCst)
-        } else {
-            self.cheat.armed.swap(false, Ordering::SeqCst)
-        };
-        if armed {
-            crate::cheat::falsify(folder).map_err(host)?;
-        }
-        Ok(armed)
-    }
-
-    #[cfg(not(feature = "demo"))]
-    fn falsify(&self, _: &Path) -> Result<bool, Failure> {
-        // Read so that both builds have the same fields.
-        debug_assert!(!self.cheat.always && !self.cheat.armed.load(std::sync::atomic::Ordering::Relaxed));
-        Ok(false)
     }
 }
 
@@ -247,7 +225,7 @@ fn block_cids(folder: &Path) -> Result<Vec<Cid>, ContentError> {
 }
 
 /// Blocks that anyone may have whatever outputs they are in: inputs, modules, uploads, outputs of jobs that have ended.
-/// Withholding them would keep other replicas from their inputs. `is_secret` tells which outputs are not among them.
+/// `is_secret` tells which outputs are not among them. Reads everything that is pinned.
 pub(crate) fn public_blocks(
     store: &BlockStore,
     is_secret: impl Fn(Key) -> bool,

@@ -4,6 +4,7 @@
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -20,12 +21,13 @@ use gantry_worker::{ChainPort, Clock, Key, PortError};
 use prost::{Message, Name};
 use serde::{Deserialize, Serialize};
 
-pub const CHAIN_ID: &str = "gantry-test-1";
+pub(crate) const CHAIN_ID: &str = "gantry-test-1";
 const BLOCK_MS: u64 = 20;
+const CONFIRMATION: Duration = Duration::from_millis(15);
 
 /// The whole state; protos of genesis hold what the modules would.
 #[derive(Clone, Default)]
-pub struct State {
+pub(crate) struct State {
     pub jobs: job::GenesisState,
     pub providers: provider::GenesisState,
     pub verifier: verifier::GenesisState,
@@ -33,7 +35,7 @@ pub struct State {
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Extra {
+pub(crate) struct Extra {
     pub height: u64,
     /// Other replicas have not committed yet.
     pub hold: bool,
@@ -50,14 +52,14 @@ struct Stored(String, String, String, Extra);
 
 /// Where a worker's process is killed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Crash {
+pub(crate) enum Crash {
     Before(String),
     After(String),
 }
 
 /// The model, by its file.
 #[derive(Clone)]
-pub struct FileChain {
+pub(crate) struct FileChain {
     path: PathBuf,
     crash: Option<Crash>,
 }
@@ -67,16 +69,16 @@ fn refused(why: impl Into<String>) -> PortError {
 }
 
 impl FileChain {
-    pub fn new(dir: &Path) -> Self {
+    pub(crate) fn new(dir: &Path) -> Self {
         Self { path: dir.join("chain.json"), crash: None }
     }
 
-    pub fn crashing(self, crash: Option<Crash>) -> Self {
+    pub(crate) fn crashing(self, crash: Option<Crash>) -> Self {
         Self { crash, ..self }
     }
 
     /// Changes the state under a lock.
-    pub fn update<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+    pub(crate) fn update<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         self.update_and(change, |_| ())
     }
 
@@ -106,12 +108,12 @@ impl FileChain {
         result
     }
 
-    pub fn state(&self) -> State {
+    pub(crate) fn state(&self) -> State {
         self.update(|state| state.clone())
     }
 
     /// Submits a job that is offered to provider 1 at once.
-    pub fn submit(&self, renter: &str, spec: job::JobSpec) -> Key {
+    pub(crate) fn submit(&self, renter: &str, spec: job::JobSpec) -> Key {
         self.update(|state| {
             let id = state.jobs.jobs.len() as u64 + 1;
             state.jobs.jobs.push(Job {
@@ -139,7 +141,7 @@ impl FileChain {
     }
 
     /// Ends a job from outside.
-    pub fn cancel(&self, key: Key) {
+    pub(crate) fn cancel(&self, key: Key) {
         self.update(|state| {
             state.job(key.job).state = JobState::Cancelled.into();
             state.assignment(key).fail(Reason::JobEnded);
@@ -158,7 +160,7 @@ impl FileChain {
 }
 
 /// What a power cut does.
-pub fn kill_9() {
+pub(crate) fn kill_9() {
     // SAFETY: the process ends here.
     unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
 }
@@ -179,15 +181,15 @@ impl Failing for job::Assignment {
 }
 
 impl State {
-    pub fn job(&mut self, id: u64) -> &mut Job {
+    pub(crate) fn job(&mut self, id: u64) -> &mut Job {
         self.jobs.jobs.iter_mut().find(|job| job.id == id).unwrap()
     }
 
-    pub fn assignment(&mut self, key: Key) -> &mut job::Assignment {
+    pub(crate) fn assignment(&mut self, key: Key) -> &mut job::Assignment {
         self.jobs.assignments.iter_mut().find(|a| Key::from(&**a) == key).unwrap()
     }
 
-    pub fn submission(&self, key: Key) -> Option<&Submission> {
+    pub(crate) fn submission(&self, key: Key) -> Option<&Submission> {
         self.verifier
             .submissions
             .iter()
@@ -199,7 +201,7 @@ impl State {
     }
 
     /// How many transactions held a message.
-    pub fn count(&self, message: &str) -> usize {
+    pub(crate) fn count(&self, message: &str) -> usize {
         self.extra.transactions.iter().flatten().filter(|m| m.split(' ').next() == Some(message)).count()
     }
 
@@ -330,9 +332,8 @@ impl State {
         if let Some(m) = message!(job::MsgReportFailure) {
             let key = key(m.job_id, m.attempt, m.replica);
             let a = self.assignment(key);
-            if !matches!(a.state(), Acked | Staging | Running)
-                && !(a.state() == Offered && m.reason() == Reason::WorkerDeclined)
-            {
+            let declined = a.state() == Offered && m.reason() == Reason::WorkerDeclined;
+            if !declined && !matches!(a.state(), Acked | Staging | Running) {
                 return Err(refused("nothing to report"));
             }
             a.fail(m.reason());
@@ -473,6 +474,11 @@ impl ChainPort for FileChain {
                 names.iter().for_each(|name| self.crash_at(&Crash::After(name.clone())));
             }
         };
-        self.update_and(|state| state.answer(transaction), crash)?
+        // It waits for its block.
+        tokio::time::sleep(CONFIRMATION).await;
+        let result = self.update_and(|state| state.answer(transaction), crash);
+        // The block is seen before the sender hears of it.
+        tokio::time::sleep(CONFIRMATION).await;
+        result?
     }
 }

@@ -1,5 +1,6 @@
 //! The worker against a model of the chain: whole lives of assignments, kill -9 at every step, who may see what, and
 //! jobs that cannot be run.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod chain;
 mod crash;
@@ -61,7 +62,7 @@ async fn a_quorum_job_from_offer_to_payment_and_who_may_see_it() {
     let reveal = state.submission(key).unwrap().reveal.clone().unwrap();
     assert_eq!((reveal.exit_kind(), reveal.exit_code), (ExitKind::Exit, 0));
     assert_eq!(reveal.output_cid, output.to_string());
-    assert_eq!(reveal.locations, [worker.endpoint.clone()]);
+    assert_eq!(reveal.locations, [&*worker.endpoint]);
     rig.until_fetched(&worker, &output).await;
     assert_eq!(worker.logs(key, 0, None).await.unwrap_err().code(), Code::Unauthenticated, "logs are the renter's");
     assert_eq!(worker.script.runs(), 1);
@@ -102,6 +103,7 @@ async fn several_at_once_share_transactions() {
     let transactions = state.extra.transactions.iter().filter(|t| t.iter().any(|m| m.contains(' '))).count();
     assert!(transactions < keys.len() * 4, "{transactions} transactions for {} jobs", keys.len());
     assert_eq!(worker.script.runs(), keys.len());
+    assert_eq!(state.extra.refused, Vec::<String>::new(), "nothing is said twice");
     worker.stop().await;
 }
 
@@ -120,8 +122,8 @@ async fn failure_of(
     until(|| rig.chain.state().assignment(next).state() == AssignmentState::Settled).await;
     worker.stop().await;
     assert_eq!(rig.record(key).unwrap().phase, Phase::Done);
-    let reason = rig.chain.state().assignment(key).end.clone().unwrap().reason();
-    reason
+
+    rig.chain.state().assignment(key).end.clone().unwrap().reason()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -272,7 +274,7 @@ async fn a_worker_registers_once_and_keeps_its_word_up_to_date() {
     let state = rig.chain.state();
     assert_eq!(state.count("MsgRegisterProvider"), 1);
     assert_eq!(state.count("MsgSetOffer"), 1);
-    assert_eq!(state.providers.providers[0].endpoints, [worker.endpoint.clone()]);
+    assert_eq!(state.providers.providers[0].endpoints, [&*worker.endpoint]);
     worker.stop().await;
 }
 

@@ -33,21 +33,21 @@ use tonic::{Request, Status, metadata::MetadataMap, transport::Channel};
 
 use crate::{FileChain, chain::CHAIN_ID};
 
-pub const KEEP_BLOCKS: u64 = 100_000;
+pub(crate) const KEEP_BLOCKS: u64 = 100_000;
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// A key of our own making.
-pub fn signer(byte: u8) -> Signer {
+pub(crate) fn signer(byte: u8) -> Signer {
     Signer::new("key", PrivateKey::from_bytes(&[byte; 32]).unwrap(), ACCOUNT_PREFIX).unwrap()
 }
 
 /// Waits for a condition.
-pub async fn until(mut condition: impl FnMut() -> bool) {
+pub(crate) async fn until(mut condition: impl FnMut() -> bool) {
     until_async(async || condition()).await;
 }
 
 /// Waits for a condition.
-pub async fn until_async(mut condition: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until_async(mut condition: impl AsyncFnMut() -> bool) {
     let waiting = async {
         while !condition().await {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -56,12 +56,12 @@ pub async fn until_async(mut condition: impl AsyncFnMut() -> bool) {
     tokio::time::timeout(LIMIT, waiting).await.expect("in time");
 }
 
-pub fn options() -> TransferOptions {
+pub(crate) fn options() -> TransferOptions {
     TransferOptions { stall: Duration::from_secs(5), ..TransferOptions::default() }
 }
 
 /// A job that one of two of two runs.
-pub fn spec(module: &Cid, home: &str) -> JobSpec {
+pub(crate) fn spec(module: &Cid, home: &str) -> JobSpec {
     JobSpec {
         name: "job".into(),
         kind: JobKind::Batch.into(),
@@ -82,29 +82,33 @@ pub fn spec(module: &Cid, home: &str) -> JobSpec {
     }
 }
 
-pub fn attested(spec: JobSpec) -> JobSpec {
+pub(crate) fn attested(spec: JobSpec) -> JobSpec {
     JobSpec { policy: Some(VerificationPolicy { kind: Some(Kind::Attested(Attested {})) }), ..spec }
 }
 
 /// Stands in for programs: copies `/in` to `/out`, adds what the module said as `done`, and counts itself.
 #[derive(Clone, Debug, Default)]
-pub struct Script {
+pub(crate) struct Script {
     pub delay: Duration,
     pub finished: Arc<AtomicUsize>,
 }
 
 impl Script {
-    pub fn runs(&self) -> usize {
+    pub(crate) fn runs(&self) -> usize {
         self.finished.load(Ordering::SeqCst)
     }
 }
 
-pub fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let dest = to.join(entry.file_name());
-        if entry.path().is_dir() { copy(&entry.path(), &dest) } else { drop(fs::copy(entry.path(), dest).unwrap()) }
+        if entry.path().is_dir() {
+            copy(&entry.path(), &dest);
+        } else {
+            fs::copy(entry.path(), dest).unwrap();
+        }
     }
 }
 
@@ -124,13 +128,13 @@ impl Executor for Script {
 }
 
 /// A worker's folder, its chain, and a renter's store.
-pub struct Rig {
+pub(crate) struct Rig {
     pub chain: FileChain,
     pub home_store: BlockStore,
     dir: tempfile::TempDir,
 }
 
-pub fn worker_options(home: PathBuf, endpoint: &str) -> Options {
+pub(crate) fn worker_options(home: PathBuf, endpoint: &str) -> Options {
     Options {
         home,
         moniker: "tester".into(),
@@ -149,30 +153,30 @@ pub fn worker_options(home: PathBuf, endpoint: &str) -> Options {
 }
 
 impl Rig {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let home_store = BlockStore::open(dir.path().join("renter"), None).unwrap();
         Self { chain: FileChain::new(dir.path()), home_store, dir }
     }
 
-    pub fn dir(&self) -> &Path {
+    pub(crate) fn dir(&self) -> &Path {
         self.dir.path()
     }
 
-    pub fn home(&self) -> PathBuf {
+    pub(crate) fn home(&self) -> PathBuf {
         self.dir.path().join("worker")
     }
 
-    pub async fn start(&self, script: Script) -> Running {
+    pub(crate) async fn start(&self, script: Script) -> Running {
         self.launch(Arc::new(script.clone()), script, |_| ()).await
     }
 
-    pub async fn start_with(&self, executor: impl Executor + 'static) -> Running {
+    pub(crate) async fn start_with(&self, executor: impl Executor + 'static) -> Running {
         self.launch(Arc::new(executor), Script::default(), |_| ()).await
     }
 
     #[cfg(feature = "demo")]
-    pub async fn start_as(&self, script: Script, misbehave: gantry_worker::Misbehave) -> Running {
+    pub(crate) async fn start_as(&self, script: Script, misbehave: gantry_worker::Misbehave) -> Running {
         self.launch(Arc::new(script.clone()), script, |options| options.misbehave = misbehave).await
     }
 
@@ -191,13 +195,13 @@ impl Rig {
     }
 
     /// Uploads a folder of files.
-    pub async fn upload(&self, worker: &Running, files: &[(&str, &[u8])]) -> Cid {
+    pub(crate) async fn upload(&self, worker: &Running, files: &[(&str, &[u8])]) -> Cid {
         let dir = tempfile::tempdir().unwrap();
         write(dir.path(), files);
         self.push(worker, dir.path()).await
     }
 
-    pub async fn upload_file(&self, worker: &Running, bytes: &[u8]) -> Cid {
+    pub(crate) async fn upload_file(&self, worker: &Running, bytes: &[u8]) -> Cid {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("file"), bytes).unwrap();
         self.push(worker, &dir.path().join("file")).await
@@ -210,14 +214,19 @@ impl Rig {
     }
 
     /// The CID that a folder of files has.
-    pub fn expected_output(&self, files: &[(&str, &[u8])]) -> Cid {
+    pub(crate) fn expected_output(&self, files: &[(&str, &[u8])]) -> Cid {
         let dir = tempfile::tempdir().unwrap();
         write(dir.path(), files);
         cid_of_path(dir.path(), &TreeLimits::default()).unwrap()
     }
 
     /// Fetches into an empty store, as a stranger or with a signature for a job.
-    pub async fn fetch(&self, worker: &Running, cid: &Cid, by: Option<(&Signer, Key)>) -> Result<(), FetchError> {
+    pub(crate) async fn fetch(
+        &self,
+        worker: &Running,
+        cid: &Cid,
+        by: Option<(&Signer, Key)>,
+    ) -> Result<(), FetchError> {
         let dir = tempfile::tempdir().unwrap();
         let store = BlockStore::open(dir.path(), None).unwrap();
         let mut source = Source::new(&worker.endpoint);
@@ -227,12 +236,12 @@ impl Rig {
         fetch(&store, cid, &[source], &options(), |_| ()).await.map(drop)
     }
 
-    pub async fn until_fetched(&self, worker: &Running, cid: &Cid) {
+    pub(crate) async fn until_fetched(&self, worker: &Running, cid: &Cid) {
         until_async(async || self.fetch(worker, cid, None).await.is_ok()).await;
     }
 
     /// The journal's row, once the worker has stopped.
-    pub fn record(&self, key: Key) -> Option<Record> {
+    pub(crate) fn record(&self, key: Key) -> Option<Record> {
         let journal = Journal::open(&self.home().join("journal.redb")).unwrap();
         journal.all().unwrap().into_iter().find(|r| r.key == key)
     }
@@ -253,7 +262,7 @@ fn token(signer: &Signer, job: u64) -> AccessToken {
 }
 
 /// A worker at work.
-pub struct Running {
+pub(crate) struct Running {
     pub endpoint: String,
     pub script: Script,
     stop: CancellationToken,
@@ -261,7 +270,7 @@ pub struct Running {
 }
 
 impl Running {
-    pub async fn channel(&self) -> Channel {
+    pub(crate) async fn channel(&self) -> Channel {
         Channel::from_shared(self.endpoint.clone()).unwrap().connect().await.unwrap()
     }
 
@@ -270,12 +279,12 @@ impl Running {
         Ok(WorkerClient::new(channel).info(InfoRequest {}).await?.into_inner())
     }
 
-    pub async fn info(&self) -> InfoResponse {
+    pub(crate) async fn info(&self) -> InfoResponse {
         self.try_info().await.unwrap()
     }
 
     /// The log from an offset to its end, and whether the end was said to be one.
-    pub async fn logs(&self, key: Key, offset: u64, by: Option<Signer>) -> Result<(Vec<u8>, bool), Status> {
+    pub(crate) async fn logs(&self, key: Key, offset: u64, by: Option<Signer>) -> Result<(Vec<u8>, bool), Status> {
         let mut request = Request::new(LogsRequest { job_id: key.job, attempt: 0, offset, follow: true });
         let mut metadata = MetadataMap::new();
         if let Some(signer) = by {
@@ -292,7 +301,7 @@ impl Running {
         Ok((log, end))
     }
 
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.stop.cancel();
         tokio::time::timeout(Duration::from_secs(10), self.task).await.expect("stops in time").unwrap().unwrap();
     }
