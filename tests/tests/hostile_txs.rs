@@ -18,11 +18,13 @@ use gantry_client::Chain;
 use gantry_core::Address;
 use gantry_keyring::{HdPath, Keyring, TxBuilder};
 use gantry_localnet::until;
+use gantry_proto::gantry::provider::v1::MsgRegisterProvider;
 use gantry_tests::{
     TestNet,
     tx::{Account, FEE, GAS, Rpc, base_account, paid, send, ugantry},
 };
 use prost::{Message, Name};
+use prost_reflect::{DescriptorPool, DynamicMessage, Kind, MessageDescriptor, Value};
 
 /// Levels of nesting: enough to end a stack that is used once a level.
 const DEPTH: usize = 8_000;
@@ -300,6 +302,104 @@ async fn what_fails_in_a_block_costs_the_fee_and_nothing_more() -> Result<()> {
     }
 
     scene.nothing_else_happened().await
+}
+
+/// Every message of every module, rightly signed, with nothing in its fields, then with something, then with too much:
+/// none panics and none stops the node, be it from a stranger to the market or from a provider.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_message_is_fatal_whatever_its_fields() -> Result<()> {
+    let mut scene = Scene::start().await?;
+    let in_blocks = every_message(&mut scene, false).await?;
+    ensure!(in_blocks > 15, "only {in_blocks} transactions came as far as a block");
+    let register = MsgRegisterProvider {
+        owner: scene.renter.address().to_owned(),
+        moniker: "fast-gpus".into(),
+        endpoints: vec!["http://127.0.0.1:7000".into()],
+        operators: vec![],
+        bond: Some(ugantry(100_000_000)),
+    };
+    scene.rpc.commit(&scene.renter.next(&paid().message(&register))).await?.expect("registration", 0, "")?;
+    let in_blocks = every_message(&mut scene, true).await?;
+    ensure!(in_blocks > 15, "only {in_blocks} transactions came as far as a block");
+    scene.coins = scene.chain.balance(scene.renter.address(), "ugantry").await?;
+    scene.nothing_else_happened().await
+}
+
+/// Sends them; how many came into a block.
+async fn every_message(scene: &mut Scene, may_succeed: bool) -> Result<usize> {
+    let pool = DescriptorPool::decode(gantry_proto::DESCRIPTOR_SET)?;
+    let (gas, fee) = (5_000_000, 12_500);
+    let services = pool.services().filter(|service| service.name() == "Msg");
+    let kinds: Vec<_> = services.flat_map(|s| s.methods().map(|m| m.input()).collect::<Vec<_>>()).collect();
+    ensure!(kinds.len() > 15, "only {} messages", kinds.len());
+    let mut in_blocks = 0;
+    let amounts = [Amount::Nothing, Amount::Some, Amount::TooMuch];
+    for (kind, amount) in kinds.iter().flat_map(|kind| amounts.map(|amount| (kind, amount))) {
+        let mut message = filled(kind, amount, 4);
+        let signer = kind.fields().next().context("a message without fields")?;
+        if matches!(signer.kind(), Kind::String) {
+            message.set_field(&signer, Value::String(scene.renter.address().to_owned()));
+        }
+        let what = format!("{amount:?} in {}", kind.full_name());
+        let any = Any { type_url: format!("/{}", kind.full_name()), value: message.encode_to_vec() };
+        let tx = TxBuilder::new().any(any).gas_limit(gas).fee(vec![ugantry(fee)]);
+        let check = scene.rpc.broadcast(&scene.renter.sign(&tx)).await?;
+        ensure!(check.code != 111_222, "{what} panics: {check:?}");
+        if check.code != 0 {
+            continue;
+        }
+        let verdict = scene.rpc.committed(&check.hash).await?;
+        scene.renter.data.sequence += 1;
+        scene.coins -= fee;
+        in_blocks += 1;
+        let by_design = kind.full_name() == MsgUpdateParams::full_name();
+        ensure!(by_design || verdict.code != 111_222, "{what} panics: {verdict:?}");
+        let fails = verdict.code != 0;
+        ensure!(fails || (may_succeed && !matches!(amount, Amount::TooMuch)), "{what} succeeds");
+    }
+    if !may_succeed {
+        let coins = scene.chain.balance(scene.renter.address(), "ugantry").await?;
+        ensure!(coins == scene.coins, "more than the fees was kept: {coins}, not {}", scene.coins);
+    }
+    Ok(in_blocks)
+}
+
+/// How much is in the fields of a message.
+#[derive(Clone, Copy, Debug)]
+enum Amount {
+    Nothing,
+    Some,
+    TooMuch,
+}
+
+/// A message with each field filled, and those within them to a depth.
+fn filled(kind: &MessageDescriptor, amount: Amount, depth: usize) -> DynamicMessage {
+    let mut message = DynamicMessage::new(kind.clone());
+    if matches!(amount, Amount::Nothing) || depth == 0 {
+        return message;
+    }
+    let much = matches!(amount, Amount::TooMuch);
+    let coin = kind.full_name() == "cosmos.base.v1beta1.Coin";
+    for field in kind.fields().filter(|field| !field.is_map()) {
+        let one = match field.kind() {
+            Kind::Message(kind) => Value::Message(filled(&kind, amount, depth - 1)),
+            Kind::String if coin && field.name() == "denom" => Value::String("ugantry".into()),
+            Kind::String if coin => Value::String(if much { u128::MAX.to_string() } else { "1".into() }),
+            Kind::String => Value::String(if much { "\u{10ffff}/".repeat(60) } else { "a".into() }),
+            Kind::Bytes => Value::Bytes(vec![0xff; if much { 256 } else { 32 }].into()),
+            Kind::Bool => Value::Bool(true),
+            Kind::Enum(_) => Value::EnumNumber(if much { i32::MAX } else { 1 }),
+            Kind::Uint32 | Kind::Fixed32 => Value::U32(if much { u32::MAX } else { 1 }),
+            Kind::Uint64 | Kind::Fixed64 => Value::U64(if much { u64::MAX } else { 1 }),
+            Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => Value::I32(if much { i32::MIN } else { 1 }),
+            Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => Value::I64(if much { i64::MIN } else { 1 }),
+            // No state machine has these.
+            Kind::Float | Kind::Double => continue,
+        };
+        let value = if field.is_list() { Value::List(vec![one; if much { 3 } else { 1 }]) } else { one };
+        message.set_field(&field, value);
+    }
+    message
 }
 
 /// A transaction whose key is a multisig of a multisig of ..., and whose mode is nested as often or otherwise.
