@@ -24,6 +24,8 @@ pub const MAX_STEP_MS: u64 = 10_000;
 const MAX_TASKS: usize = 256;
 /// Waiting jobs that hear of one job's end in one block.
 const MAX_HEARERS: usize = 64;
+/// Waiting jobs that hear of any end in one block: those of jobs submitted over many blocks can fall into one.
+const MAX_HEARERS_IN_ALL: usize = 512;
 
 /// Begin of a block: advances market time by the block's interval, at most [`MAX_STEP_MS`].
 pub(crate) fn advance(ctx: &mut BlockCtx<'_>) -> Result<()> {
@@ -37,15 +39,17 @@ pub(crate) fn advance(ctx: &mut BlockCtx<'_>) -> Result<()> {
 /// End of a block: does what is due.
 pub(crate) fn run_due(ctx: &mut BlockCtx<'_>) -> Result<()> {
     let (height, now) = (ctx.block().height, keeper::now_ms(ctx)?);
+    let mut hearers = MAX_HEARERS_IN_ALL;
     for (queue, until) in [(WORK_HEIGHT, height), (WORK_TIME, now), (DUE_HEIGHT, height), (DUE_TIME, now)] {
         for (due, key) in queue.pop_due(ctx, until, MAX_TASKS)? {
-            perform(ctx, Task::of(key)?, due)?;
+            perform(ctx, Task::of(key)?, due, &mut hearers)?;
         }
     }
     Ok(())
 }
 
-fn perform(ctx: &mut dyn Ctx, task: Task, due: u64) -> Result<()> {
+/// Does one task; `hearers` is how many waiting jobs may still hear of an end.
+fn perform(ctx: &mut dyn Ctx, task: Task, due: u64, hearers: &mut usize) -> Result<()> {
     use AssignmentState::{Acked, Offered, Running, Staging};
     match task {
         Task::Lapse(key) => match in_state(&*ctx, key, &[Offered])? {
@@ -63,7 +67,7 @@ fn perform(ctx: &mut dyn Ctx, task: Task, due: u64) -> Result<()> {
             Some(mut job) if !has_commitment(&*ctx, &job)? => end(ctx, &mut job, Reason::Deadline, &[]),
             _ => Ok(()),
         },
-        Task::Cascade(id) => cascade(ctx, id),
+        Task::Cascade(id) => cascade(ctx, id, hearers),
         Task::Shrink(id) => shrink(ctx, id),
         // In the draws' own queue.
         Task::FirstDraw(_) => Ok(()),
@@ -103,15 +107,17 @@ fn queue_timeout(ctx: &mut dyn Ctx, job: &mut Job, due: u64) -> Result<()> {
 }
 
 /// Tells the jobs that wait for an ended one, some in each block.
-fn cascade(ctx: &mut dyn Ctx, id: u64) -> Result<()> {
+fn cascade(ctx: &mut dyn Ctx, id: u64, hearers: &mut usize) -> Result<()> {
     let Some(ended) = JOBS.get(&*ctx, id)? else { return Ok(()) };
-    let rows = EDGES.prefix(&*ctx, id, Order::Ascending)?.take(MAX_HEARERS + 1);
+    let most = MAX_HEARERS.min(*hearers);
+    let rows = EDGES.prefix(&*ctx, id, Order::Ascending)?.take(most + 1);
     let mut waiting = rows.map(|row| Ok(row?.0.1)).collect::<Result<Vec<u64>>>()?;
-    if waiting.len() > MAX_HEARERS {
-        waiting.truncate(MAX_HEARERS);
+    if waiting.len() > most {
+        waiting.truncate(most);
         let height = ctx.block().height;
         schedule(ctx, height, Task::Cascade(id))?;
     }
+    *hearers -= waiting.len();
     for dependent in waiting {
         EDGES.remove(ctx, (id, dependent))?;
         let Some(mut job) = living(&*ctx, dependent)? else { continue };

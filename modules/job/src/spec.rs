@@ -7,12 +7,15 @@ use gantry_matching::{Attribute, ClassId, Kind, Op, Predicate, Requirements};
 use gantry_proto::gantry::job::v1::{
     JobKind, JobSpec, OutputRef, Params, PredicateOp, Resources, Runtime, input::Source,
 };
+use prost::Message as _;
 
 use crate::{
     errors::JobError,
     types::{Terms, cost},
 };
 
+/// Longest job, in bytes: its workers pay for reading and writing it with each of their steps.
+const MAX_JOB_BYTES: u64 = 64 * 1024;
 /// Longest path, in bytes.
 const MAX_PATH: usize = 512;
 /// Longest CID as text, in bytes.
@@ -36,6 +39,7 @@ const MAX_IMAGE_BYTES: u64 = 1 << 40;
 
 /// Checks a job by itself.
 pub fn check(spec: &JobSpec) -> Result<()> {
+    at_most("bytes in all", spec.encoded_len(), MAX_JOB_BYTES)?;
     check_name(&spec.name)?;
     match spec.kind() {
         JobKind::Batch => {}

@@ -36,7 +36,7 @@ impl Handler for CommitResult {
         if a.reason() == Reason::CommitLate {
             return Err(VerifierError::CommitTooLate(job.id).into());
         }
-        settle::commit(ctx, &mut job, &mut a)?;
+        settle::commit(ctx, &job, &mut a)?;
         first_submission(ctx, job.id)?;
         let row = Submission {
             job_id: job.id,

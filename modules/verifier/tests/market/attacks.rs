@@ -140,3 +140,45 @@ fn a_flood_of_waiting_jobs_keeps_no_new_one_from_the_next_draw() {
     }
     assert!((1..=1024).any(|id| !c.all(id).is_empty()));
 }
+
+/// Many jobs that fail at once take many others with them, but not in one block.
+#[test]
+fn the_jobs_that_hear_of_an_end_in_one_block_are_bounded() {
+    let mut c = Chain::new(1);
+    let graph = || {
+        let mut jobs = idle(256, 1000);
+        jobs[1..].iter_mut().for_each(|job| job.dependencies = vec!["n0".into()]);
+        jobs
+    };
+    let roots: Vec<u64> = c.block(|c| (0..12).map(|_| c.submit_as("renter", graph()).unwrap()[0]).collect());
+    let ended = |c: &Chain| (roots[0]..roots[0] + 12 * 256).filter(|id| c.job(*id).is_ended()).count();
+    c.block(|c| roots.iter().for_each(|id| c.cancel(*id).unwrap()));
+    let mut before = roots.len();
+    for _ in 0..8 {
+        let now = ended(&c);
+        assert!(now - before <= 512, "{} in one block", now - before);
+        before = now;
+        c.blocks(1);
+    }
+    assert_eq!(ended(&c), 12 * 256);
+}
+
+/// Each step of a worker reads and writes the whole job, and the worker pays for it.
+#[test]
+fn a_job_is_small_enough_for_workers_to_act_on() {
+    let mut c = Chain::new(1);
+    let input = |n: u32| Input { path: format!("{}{n}", "x".repeat(500)), source: Some(Source::Cid(IMAGE.into())) };
+    let paths = |n: u32| (0..n).map(|n| format!("{}{n}", "y".repeat(500))).collect();
+    let large = |inputs: u32, args: usize| JobSpec {
+        inputs: (0..inputs).map(input).collect(),
+        outputs: paths(32),
+        args: vec!["z".repeat(args)],
+        ..spec("large")
+    };
+    assert_eq!(code(c.block(|c| c.submit_as("renter", vec![large(64, 30_000)]))), ("job", 13));
+    let job = c.submit(vec![large(32, 10_000)])[0];
+    c.start(job);
+    c.finish(job, &[good()]);
+    assert_eq!(c.state_of(job), JobState::Completed);
+    assert!(c.gas.iter().all(|(name, gas)| *gas < 2_000_000 || name == "MsgSubmitJobs"), "{:?}", c.gas);
+}
