@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use base64::{Engine, engine::general_purpose::STANDARD};
 use gantry_client::Chain;
 use gantry_localnet::{Localnet, until};
 use gantry_proto::gantry::{
@@ -103,12 +104,9 @@ async fn follower_agrees(net: &Localnet, chain: &Chain) -> Result<()> {
     let next = info.last_block_height.value() + 1;
     until("the validator's next block", LIMIT, async || Ok((chain.height().await? >= next).then_some(()))).await?;
     let header = chain.rpc().commit(u32::try_from(next)?).await?.signed_header.header;
-    let (theirs, ours) = (header.app_hash, info.last_block_app_hash);
-    ensure!(
-        theirs == ours,
-        "app hashes differ at height {}: {theirs} in the header, the follower has {ours}",
-        next - 1
-    );
+    // tendermint-rpc 0.40 leaves this field in the base64 of the JSON.
+    let follower_has = STANDARD.decode(info.last_block_app_hash.as_bytes())?;
+    ensure!(header.app_hash.as_bytes() == follower_has, "app hashes differ at height {}", next - 1);
     process.stop().await?;
     Ok(())
 }
