@@ -6,6 +6,7 @@ use gantry_event::{MarketEvent, emit};
 use gantry_proto::gantry::job::v1::{AssignmentState, Reason};
 use gantry_provider::keeper as provider;
 use gantry_reputation::{Outcome, keeper as reputation};
+use gantry_store::Order;
 
 use crate::{
     keeper::{self, advance, assignments, end, fail, finish, save, want_no_more},
@@ -79,12 +80,24 @@ pub fn accept(ctx: &mut dyn Ctx, job: &mut Job, winners: &[u32], result: Accepte
         provider::clear_strikes(ctx, a.provider_id, a.offer_id)?;
         reputation::record(ctx, a.provider_id, Outcome::Completed)?;
     }
+    refute_reports(ctx, job.id)?;
     job.output_cid = result.output_cid.to_owned();
     job.output_digest = result.digest.to_vec();
     job.output_locations = result.locations.to_vec();
     let (reason, evidence) =
         if result.succeeded { (Reason::Unspecified, &[][..]) } else { (Reason::ProgramFailed, result.digest) };
     end(ctx, job, reason, evidence)
+}
+
+/// Whether a module is valid is the same everywhere, so a verdict shows who said falsely that it is not. Content may well
+/// have been out of reach for one worker alone.
+fn refute_reports(ctx: &mut dyn Ctx, job: u64) -> Result<()> {
+    let rows = ASSIGNMENTS.prefix(&*ctx, job, Order::Ascending)?;
+    let all = rows.map(|row| Ok(row?.1)).collect::<Result<Vec<Assignment>>>()?;
+    for a in all.iter().filter(|a| a.reason() == Reason::InvalidModule) {
+        reputation::record(ctx, a.provider_id, Outcome::Failed)?;
+    }
+    Ok(())
 }
 
 /// Pays everyone who acknowledged for the time since, staging and run alike, and lets go of them; for a job that its

@@ -182,3 +182,31 @@ fn a_job_is_small_enough_for_workers_to_act_on() {
     assert_eq!(c.state_of(job), JobState::Completed);
     assert!(c.gas.iter().all(|(name, gas)| *gas < 2_000_000 || name == "MsgSubmitJobs"), "{:?}", c.gas);
 }
+
+/// Whether a module is valid is the same everywhere: who said that it is not while others ran it to a verdict, lied.
+#[test]
+fn a_report_that_the_verdict_refutes_counts_as_a_failure() {
+    for (reason, counts) in [(Reason::InvalidModule, true), (Reason::ContentUnavailable, false)] {
+        let mut c = Chain::new(4);
+        let job = c.submit(vec![quorum("one", 2, 3)])[0];
+        let liar = c.start(job)[0].clone();
+        let completion = |c: &Chain| {
+            gantry_reputation::Score::of(&gantry_reputation::keeper::record_of(&c.state, liar.provider_id).unwrap())
+                .completion
+        };
+        let before = completion(&c);
+        c.block(|c| c.report(&liar, reason).unwrap());
+        assert_eq!(completion(&c), before, "nobody knows yet");
+        c.until(job, |c| c.live(job).len() == 3);
+        c.block(|c| {
+            for a in c.live(job).iter().filter(|a| a.state == AssignmentState::Offered) {
+                c.ack(a).unwrap();
+                c.stage(a).unwrap();
+                c.run(a).unwrap();
+            }
+        });
+        c.finish(job, &[good(), good(), good()]);
+        assert_eq!(c.state_of(job), JobState::Completed);
+        assert_eq!(completion(&c) < before, counts, "{reason:?}");
+    }
+}
