@@ -78,7 +78,7 @@ async fn run(args: Args) -> Result<()> {
         };
         net.start_worker(WorkerOptions {
             name: name.clone(),
-            ask: format!("{}ugantry", 4 + i),
+            ask: format!("{}ugantry", 1000 + 100 * i),
             capacity: 2,
             misbehave,
         })?;
