@@ -18,6 +18,9 @@ use crate::{
     is_terminal, word,
 };
 
+/// Folders inside one another: a program can make 64 below `/out`.
+const OUTPUT_DEPTH: u32 = 66;
+
 /// Why there is no result here.
 #[derive(Debug, thiserror::Error)]
 pub enum ResultError {
@@ -110,8 +113,7 @@ pub async fn fetch_result(
     let fetched = fetch(&store, &agreed.cid, &sources, &options, progress).await?;
     let (cid, to) = (agreed.cid, to.to_owned());
     let written = tokio::task::spawn_blocking(move || {
-        let limits = TreeLimits { max_bytes: u64::MAX, max_entries: 2_000_000, ..TreeLimits::default() };
-        let bytes = export(&store, &cid, &to, &limits)?;
+        let bytes = export(&store, &cid, &to, &agreed.tree)?;
         drop(fetched.lease);
         Ok::<_, ContentError>((bytes, to))
     });
@@ -124,6 +126,7 @@ struct Agreed {
     cid: Cid,
     locations: Vec<String>,
     limits: DagLimits,
+    tree: TreeLimits,
     completed: bool,
 }
 
@@ -158,14 +161,28 @@ async fn agreed(chain: &Chain, job: u64) -> Result<Agreed, ResultError> {
         return Err(ResultError::None { job, state: name, reason });
     }
     let cid = cid.parse().map_err(|e| ClientError::Protocol(format!("output {cid}: {e}")))?;
-    Ok(Agreed { cid, locations, limits: dag_limits(limits), completed: state == JobState::Completed })
+    let completed = state == JobState::Completed;
+    Ok(Agreed { cid, locations, limits: dag_limits(limits), tree: tree_limits(limits), completed })
 }
 
 /// How large the agreed output can be: what the job allowed, and room for directories.
 fn dag_limits(limits: Option<Limits>) -> DagLimits {
     limits.map_or_else(DagLimits::default, |limits| DagLimits {
         max_bytes: limits.output_bytes.saturating_add(limits.output_bytes / 8).saturating_add(16 << 20),
+        // Every file and folder has a block, and so has every piece of a file.
+        max_blocks: DagLimits::default().max_blocks.saturating_add(u64::from(limits.output_files).saturating_mul(2)),
         ..DagLimits::default()
+    })
+}
+
+/// How much may be written to disk: blocks may be named many times, so a few of them can stand for any number of bytes.
+fn tree_limits(limits: Option<Limits>) -> TreeLimits {
+    let tree = TreeLimits { max_depth: OUTPUT_DEPTH, ..TreeLimits::default() };
+    limits.map_or(tree, |limits| TreeLimits {
+        max_bytes: limits.output_bytes,
+        // The output folder itself is one too.
+        max_entries: u64::from(limits.output_files).saturating_add(1),
+        ..tree
     })
 }
 
@@ -228,5 +245,26 @@ mod tests {
         assert_eq!(limits(0), 16 << 20);
         assert!(limits(1 << 40) > 1 << 40);
         assert_eq!(limits(u64::MAX), u64::MAX);
+    }
+
+    #[test]
+    fn an_output_that_names_one_block_many_times_does_not_fill_the_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("folder");
+        std::fs::create_dir(&folder).unwrap();
+        for name in ["a", "b", "c"] {
+            std::fs::write(folder.join(name), vec![7; 1000]).unwrap();
+        }
+        let store = BlockStore::open(dir.path().join("store"), None).unwrap();
+        let imported = gantry_content::import_path(&store, &folder, &TreeLimits::default()).unwrap();
+        let write = |output_bytes, output_files| {
+            let limits = Limits { output_bytes, output_files, ..Limits::default() };
+            let written = export(&store, &imported.root, &dir.path().join("to"), &tree_limits(Some(limits)));
+            let _ = std::fs::remove_dir_all(dir.path().join("to"));
+            written
+        };
+        assert_eq!(write(3000, 3).unwrap(), 3000);
+        assert!(matches!(write(2999, 3), Err(ContentError::TooLarge { .. })));
+        assert!(matches!(write(3000, 2), Err(ContentError::TooMany { .. })));
     }
 }

@@ -72,7 +72,7 @@ async fn main() -> ExitCode {
     match run(cli).await {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            out::note(&format!("error: {error:#}"));
             if let Some(remedy) = remedy::of(&error) {
                 eprintln!("  {remedy}");
             }

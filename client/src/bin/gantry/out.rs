@@ -90,6 +90,24 @@ pub(crate) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
+/// Bytes of a program's log without what a terminal would obey: of control characters, line ends and tabs are left.
+/// Workers are strangers, and what they send need not be what the program wrote. `last` is the byte before the piece.
+pub(crate) fn tame(piece: &[u8], last: &mut u8) -> Vec<u8> {
+    let tame = |&byte: &u8| {
+        // In UTF-8, C1 controls are 0xc2 and one of these.
+        let c1 = *last == 0xc2 && (0x80..0xa0).contains(&byte);
+        *last = byte;
+        if c1 || byte.is_ascii_control() && !b"\n\r\t".contains(&byte) { b'?' } else { byte }
+    };
+    piece.iter().map(tame).collect()
+}
+
+/// Says something on stderr, in which strangers may have a word: a worker's reason, a moniker.
+pub(crate) fn note(text: &str) {
+    let lines: Vec<_> = text.split('\n').map(plain).collect();
+    eprintln!("{}", lines.join("\n"));
+}
+
 /// A bar on stderr for a transfer of bytes; nothing where stderr is no terminal.
 pub(crate) fn transfer_bar(what: &str) -> ProgressBar {
     let style = ProgressStyle::with_template("{msg} {bytes} of {total_bytes} ({bytes_per_sec})")
@@ -119,5 +137,15 @@ mod tests {
         assert_eq!([size(0), size(1023), size(1536), size(5 << 30)], ["0 B", "1023 B", "1.5 KiB", "5.0 GiB"]);
         assert_eq!([duration(0), duration(12_345), duration(125_000)], ["0.0 s", "12.3 s", "2:05 min"]);
         assert_eq!(plain("a\x1b[31mb"), "a\u{fffd}[31mb");
+    }
+
+    #[test]
+    fn a_log_on_a_terminal_is_text_alone() {
+        let mut last = 0;
+        assert_eq!(tame(b"\x1b]0;title\x07 a\tb\r\n\x7f", &mut last), b"?]0;title? a\tb\r\n?");
+        assert_eq!(tame("grün ✓".as_bytes(), &mut last), "grün ✓".as_bytes());
+        // A control character of two bytes, also where a piece ends within it.
+        assert_eq!(tame(b"\xc2\x9b1m\xc2", &mut last), b"\xc2?1m\xc2");
+        assert_eq!(tame(b"\x9b1m", &mut last), b"?1m");
     }
 }

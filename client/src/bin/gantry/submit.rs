@@ -191,7 +191,7 @@ async fn upload(submission: &mut Submission, homes: &Homes) -> Result<()> {
     bar.finish_and_clear();
     let (took, failed) = answer?;
     for (home, why) in failed {
-        eprintln!("warning: {home} did not take the files: {why}");
+        out::note(&format!("warning: {home} did not take the files: {why}"));
     }
     let bytes: u64 = submission.uploads().map(|(_, bytes)| bytes).sum();
     eprintln!("{} uploaded to {}", out::size(bytes), took.join(", "));

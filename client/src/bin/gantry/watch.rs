@@ -119,7 +119,7 @@ impl View {
         if let Kind::Screen(screen) = &mut self.kind {
             screen.clear()?;
         }
-        eprintln!("{text}");
+        out::note(text);
         Ok(())
     }
 }
