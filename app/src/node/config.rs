@@ -203,7 +203,7 @@ fn client_toml(options: &Options) -> String {
         r##"# Defaults of the command line.
 
 chain-id = {chain_id}
-# os, file or test
+# file or test
 keyring-backend = "file"
 # text or json
 output = "text"
