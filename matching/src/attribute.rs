@@ -8,7 +8,7 @@ use crate::random::digest;
 /// What a predicate can name. The order of the variants is that of `TABLE`; names and meanings never change, new
 /// ones are appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(missing_docs, reason = "described in TABLE")]
+#[expect(missing_docs, reason = "described in TABLE")]
 pub enum Attribute {
     Kind,
     Vendor,

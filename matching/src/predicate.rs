@@ -13,7 +13,7 @@ pub const MAX_VALUES: usize = 16;
 
 /// A test of one integer.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[allow(missing_docs, reason = "the usual six comparisons")]
+#[expect(missing_docs, reason = "the usual six comparisons")]
 pub enum Op {
     Eq(u64),
     Ne(u64),

@@ -1,5 +1,4 @@
 //! What a worker serves: `gantry.worker.v1.Worker`, `gantry.content.v1.Blocks`, health and reflection.
-#![allow(clippy::result_large_err, reason = "tonic's Status is the error of every handler")]
 
 use std::{
     sync::{

@@ -214,13 +214,13 @@ macro_rules! tuple_key {
     ($($part:ident),+; $last:ident) => {
         impl<$($part: KeyCodec,)+ $last: KeyCodec> KeyCodec for ($($part,)+ $last) {
             type Owned = ($($part::Owned,)+ $last::Owned);
-            #[allow(non_snake_case, reason = "the parts are named by their types")]
+            #[expect(non_snake_case, reason = "the parts are named by their types")]
             fn encode(&self, out: &mut Vec<u8>) -> Result<(), StoreError> {
                 let ($($part,)+ $last) = self;
                 $($part.encode_part(out)?;)+
                 $last.encode(out)
             }
-            #[allow(non_snake_case, reason = "the parts are named by their types")]
+            #[expect(non_snake_case, reason = "the parts are named by their types")]
             fn encode_part(&self, out: &mut Vec<u8>) -> Result<(), StoreError> {
                 let ($($part,)+ $last) = self;
                 $($part.encode_part(out)?;)+

@@ -727,7 +727,7 @@ impl Call<'_> {
         self.put_stat(out, node.inode, file_type(node), node.size())
     }
 
-    #[allow(clippy::too_many_arguments, reason = "the specification's")]
+    #[expect(clippy::too_many_arguments, reason = "the specification's")]
     fn path_filestat_set_times(&mut self, fd: u32, _: u32, path: u32, length: u32, _: u64, _: u64, _: u32) -> Answer {
         let path = self.text(path, length)?;
         let place = self.world.place(fd, &path)?;
@@ -735,12 +735,12 @@ impl Call<'_> {
     }
 
     /// There are no links.
-    #[allow(clippy::too_many_arguments, reason = "the specification's")]
+    #[expect(clippy::too_many_arguments, reason = "the specification's")]
     fn path_link(&mut self, _: u32, _: u32, _: u32, _: u32, _: u32, _: u32, _: u32) -> Answer {
         Err(Errno::NotSupported.into())
     }
 
-    #[allow(clippy::too_many_arguments, reason = "the specification's")]
+    #[expect(clippy::too_many_arguments, reason = "the specification's")]
     fn path_open(
         &mut self,
         fd: u32,
@@ -862,7 +862,7 @@ impl Call<'_> {
         Err(Errno::NotSupported.into())
     }
 
-    #[allow(clippy::unused_self, clippy::unnecessary_wraps, reason = "one shape for all calls")]
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "one shape for all calls")]
     fn sched_yield(&mut self) -> Answer {
         Ok(())
     }

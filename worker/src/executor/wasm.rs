@@ -153,7 +153,7 @@ impl Executor for WasmExecutor {
 }
 
 /// Waits for the next epoch.
-#[allow(clippy::disallowed_methods, reason = "the epoch is nothing but time passing")]
+#[expect(clippy::disallowed_methods, reason = "the epoch is nothing but time passing")]
 fn tick() {
     thread::sleep(EPOCH);
 }

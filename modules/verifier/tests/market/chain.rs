@@ -22,48 +22,48 @@ use gantry_proto::{
 use gantry_store::{Changes, Overlay};
 use prost::{Message, Name};
 
-pub const CHAIN_ID: &str = "gantry-test-1";
+pub(crate) const CHAIN_ID: &str = "gantry-test-1";
 /// What each account starts with.
-pub const WEALTH: u128 = 10_000_000_000;
-pub const BOND: u128 = 1_000_000_000;
+pub(crate) const WEALTH: u128 = 10_000_000_000;
+pub(crate) const BOND: u128 = 1_000_000_000;
 /// What every worker asks for a second, unless a test says otherwise.
-pub const ASK: u128 = 1000;
-pub const IMAGE: &str = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy";
-pub const OUTPUT: &str = "bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi";
+pub(crate) const ASK: u128 = 1000;
+pub(crate) const IMAGE: &str = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy";
+pub(crate) const OUTPUT: &str = "bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi";
 
 /// The account of a name.
-pub fn account(name: &str) -> Address {
+pub(crate) fn account(name: &str) -> Address {
     Address::module(&format!("test/{name}"))
 }
 
 /// A result that a worker may commit to.
 #[derive(Clone, Debug)]
-pub struct Outcome {
-    pub kind: ExitKind,
-    pub code: u32,
-    pub cid: String,
-    pub root: Hash,
+pub(crate) struct Outcome {
+    pub(crate) kind: ExitKind,
+    pub(crate) code: u32,
+    pub(crate) cid: String,
+    pub(crate) root: Hash,
 }
 
-pub fn good() -> Outcome {
+pub(crate) fn good() -> Outcome {
     Outcome { kind: ExitKind::Exit, code: 0, cid: OUTPUT.into(), root: [1; 32] }
 }
 
 /// Wrong results; those of one number are equal.
-pub fn wrong(n: u8) -> Outcome {
+pub(crate) fn wrong(n: u8) -> Outcome {
     Outcome { root: [100 + n; 32], ..good() }
 }
 
-pub struct Chain {
-    pub state: Overlay<Empty>,
-    pub block: BlockInfo,
-    pub events: Vec<Event>,
+pub(crate) struct Chain {
+    pub(crate) state: Overlay<Empty>,
+    pub(crate) block: BlockInfo,
+    pub(crate) events: Vec<Event>,
     /// Milliseconds between blocks.
-    pub interval_ms: u64,
+    pub(crate) interval_ms: u64,
     /// Providers that send no heartbeats.
-    pub asleep: Vec<u64>,
+    pub(crate) asleep: Vec<u64>,
     /// The most gas that a message of each type took.
-    pub gas: BTreeMap<String, u64>,
+    pub(crate) gas: BTreeMap<String, u64>,
     now_ms: u64,
     router: MsgRouter,
     queries: QueryRouter,
@@ -84,12 +84,12 @@ fn modules() -> Vec<Box<dyn Module>> {
 
 impl Chain {
     /// A chain with renters `renter` and `other` and this many providers, of one owner and one slot each.
-    pub fn new(providers: u64) -> Self {
+    pub(crate) fn new(providers: u64) -> Self {
         Self::with(providers, |_| {}, |_| {})
     }
 
     /// The same with other parameters.
-    pub fn with(
+    pub(crate) fn with(
         providers: u64,
         job: impl FnOnce(&mut gantry_proto::gantry::job::v1::Params),
         verifier: impl FnOnce(&mut gantry_proto::gantry::verifier::v1::Params),
@@ -152,7 +152,7 @@ impl Chain {
         self.tx(&MsgHeartbeat { operator: operator(n).to_string() }).unwrap();
     }
 
-    pub fn set_offer(&mut self, n: u64, ask: u128) {
+    pub(crate) fn set_offer(&mut self, n: u64, ask: u128) {
         self.tx(&MsgSetOffer {
             operator: operator(n).to_string(),
             offer_id: 0,
@@ -173,7 +173,7 @@ impl Chain {
     // --- blocks and transactions ---------------------------------------------------------------------------------
 
     /// One block with what `work` does in it.
-    pub fn block<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
+    pub(crate) fn block<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
         self.begin();
         let result = work(self);
         self.end();
@@ -181,7 +181,7 @@ impl Chain {
     }
 
     /// So many empty blocks.
-    pub fn blocks(&mut self, n: u64) {
+    pub(crate) fn blocks(&mut self, n: u64) {
         for _ in 0..n {
             self.block(|_| ());
         }
@@ -197,7 +197,7 @@ impl Chain {
         self.events.extend(events);
     }
 
-    pub fn begin(&mut self) {
+    pub(crate) fn begin(&mut self) {
         self.block.height += 1;
         self.now_ms += self.interval_ms;
         self.block.time = Time { seconds: (self.now_ms / 1000) as i64, nanos: (self.now_ms % 1000 * 1_000_000) as i32 };
@@ -214,13 +214,13 @@ impl Chain {
         }
     }
 
-    pub fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         self.phase(|module, ctx| module.end_block(ctx));
         self.check();
     }
 
     /// All invariants, and the supply.
-    pub fn check(&self) {
+    pub(crate) fn check(&self) {
         for invariant in modules().iter().flat_map(|m| m.invariants()) {
             (invariant.check)(&self.state)
                 .unwrap_or_else(|e| panic!("{} at height {}: {e}", invariant.name, self.block.height));
@@ -230,11 +230,11 @@ impl Chain {
     }
 
     /// A transaction of one message: all of it or nothing.
-    pub fn tx<M: Message + Name>(&mut self, msg: &M) -> Result<Any> {
+    pub(crate) fn tx<M: Message + Name>(&mut self, msg: &M) -> Result<Any> {
         self.tx_with_gas(msg, &GasMeter::unlimited())
     }
 
-    pub fn tx_with_gas<M: Message + Name>(&mut self, msg: &M, gas: &GasMeter) -> Result<Any> {
+    pub(crate) fn tx_with_gas<M: Message + Name>(&mut self, msg: &M, gas: &GasMeter) -> Result<Any> {
         let any = Any { type_url: M::type_url(), value: msg.encode_to_vec() };
         let msg = self.router.decode(&any)?;
         msg.check()?;
@@ -251,45 +251,49 @@ impl Chain {
         Ok(response)
     }
 
-    pub fn query<Q: Message, R: Message + Default>(&self, path: &str, request: &Q) -> Result<R, gantry_core::Status> {
+    pub(crate) fn query<Q: Message, R: Message + Default>(
+        &self,
+        path: &str,
+        request: &Q,
+    ) -> Result<R, gantry_core::Status> {
         let ctx = QueryCtx::new(&self.state, &self.block);
         self.queries.call(&ctx, path, &request.encode_to_vec()).map(|bytes| R::decode(bytes.as_slice()).unwrap())
     }
 
     // --- what a renter does --------------------------------------------------------------------------------------
 
-    pub fn submit_as(&mut self, renter: &str, jobs: Vec<JobSpec>) -> Result<Vec<u64>> {
+    pub(crate) fn submit_as(&mut self, renter: &str, jobs: Vec<JobSpec>) -> Result<Vec<u64>> {
         let msg = MsgSubmitJobs { renter: account(renter).to_string(), label: "test".into(), jobs };
         let any = self.tx(&msg)?;
         Ok(MsgSubmitJobsResponse::decode(any.value.as_slice()).unwrap().job_ids)
     }
 
-    pub fn submit(&mut self, jobs: Vec<JobSpec>) -> Vec<u64> {
+    pub(crate) fn submit(&mut self, jobs: Vec<JobSpec>) -> Vec<u64> {
         self.block(|c| c.submit_as("renter", jobs)).unwrap()
     }
 
-    pub fn cancel(&mut self, job_id: u64) -> Result<()> {
+    pub(crate) fn cancel(&mut self, job_id: u64) -> Result<()> {
         self.tx(&MsgCancelJob { renter: account("renter").to_string(), job_id }).map(drop)
     }
 
     // --- what a worker does --------------------------------------------------------------------------------------
 
-    pub fn ack(&mut self, a: &Assignment) -> Result<()> {
+    pub(crate) fn ack(&mut self, a: &Assignment) -> Result<()> {
         let (job_id, attempt, replica) = a.key();
         self.tx(&MsgAcknowledge { operator: operator(a.provider_id).to_string(), job_id, attempt, replica }).map(drop)
     }
 
-    pub fn stage(&mut self, a: &Assignment) -> Result<()> {
+    pub(crate) fn stage(&mut self, a: &Assignment) -> Result<()> {
         let (job_id, attempt, replica) = a.key();
         self.tx(&MsgBeginStaging { operator: operator(a.provider_id).to_string(), job_id, attempt, replica }).map(drop)
     }
 
-    pub fn run(&mut self, a: &Assignment) -> Result<()> {
+    pub(crate) fn run(&mut self, a: &Assignment) -> Result<()> {
         let (job_id, attempt, replica) = a.key();
         self.tx(&MsgBeginRun { operator: operator(a.provider_id).to_string(), job_id, attempt, replica }).map(drop)
     }
 
-    pub fn report(&mut self, a: &Assignment, reason: Reason) -> Result<()> {
+    pub(crate) fn report(&mut self, a: &Assignment, reason: Reason) -> Result<()> {
         let (job_id, attempt, replica) = a.key();
         self.tx(&MsgReportFailure {
             operator: operator(a.provider_id).to_string(),
@@ -302,7 +306,7 @@ impl Chain {
         .map(drop)
     }
 
-    pub fn commit(&mut self, a: &Assignment, result: &Outcome) -> Result<()> {
+    pub(crate) fn commit(&mut self, a: &Assignment, result: &Outcome) -> Result<()> {
         let (job_id, attempt, replica) = a.key();
         let commitment = commitment(a, result).to_vec();
         self.tx(&MsgCommitResult {
@@ -315,18 +319,18 @@ impl Chain {
         .map(drop)
     }
 
-    pub fn reveal(&mut self, a: &Assignment, result: &Outcome) -> Result<()> {
+    pub(crate) fn reveal(&mut self, a: &Assignment, result: &Outcome) -> Result<()> {
         self.reveal_as(&operator(a.provider_id), a, result)
     }
 
-    pub fn reveal_as(&mut self, operator: &Address, a: &Assignment, result: &Outcome) -> Result<()> {
+    pub(crate) fn reveal_as(&mut self, operator: &Address, a: &Assignment, result: &Outcome) -> Result<()> {
         let (job_id, attempt, replica) = a.key();
         let reveal = Some(reveal(a, result));
         self.tx(&MsgRevealResult { operator: operator.to_string(), job_id, attempt, replica, reveal }).map(drop)
     }
 
     /// Brings everyone drawn for a job from Offered to Running, in one block.
-    pub fn start(&mut self, job: u64) -> Vec<Assignment> {
+    pub(crate) fn start(&mut self, job: u64) -> Vec<Assignment> {
         self.until(job, |c| !c.live(job).is_empty());
         let drawn = self.live(job);
         self.block(|c| {
@@ -340,7 +344,7 @@ impl Chain {
     }
 
     /// Everyone commits in one block and reveals in the next, in the order of the replicas.
-    pub fn finish(&mut self, job: u64, results: &[Outcome]) {
+    pub(crate) fn finish(&mut self, job: u64, results: &[Outcome]) {
         let at_work = self.live(job);
         assert_eq!(at_work.len(), results.len());
         self.block(|c| {
@@ -358,7 +362,7 @@ impl Chain {
     // --- what is seen --------------------------------------------------------------------------------------------
 
     /// Empty blocks until something holds.
-    pub fn until(&mut self, job: u64, holds: impl Fn(&Self) -> bool) {
+    pub(crate) fn until(&mut self, job: u64, holds: impl Fn(&Self) -> bool) {
         for _ in 0..500 {
             if holds(self) {
                 return;
@@ -368,64 +372,64 @@ impl Chain {
         panic!("job {job} stays as it is: {:?} {:?}", self.job(job), self.all(job));
     }
 
-    pub fn job(&self, id: u64) -> Job {
+    pub(crate) fn job(&self, id: u64) -> Job {
         jobs::get(&self.state, id).unwrap()
     }
 
-    pub fn state_of(&self, id: u64) -> JobState {
+    pub(crate) fn state_of(&self, id: u64) -> JobState {
         self.job(id).state
     }
 
     /// Why a job ended.
-    pub fn reason_of(&self, id: u64) -> Reason {
+    pub(crate) fn reason_of(&self, id: u64) -> Reason {
         self.job(id).end.map_or(Reason::Unspecified, |end| end.reason)
     }
 
-    pub fn live(&self, job: u64) -> Vec<Assignment> {
+    pub(crate) fn live(&self, job: u64) -> Vec<Assignment> {
         jobs::live(&self.state, &self.job(job)).unwrap()
     }
 
     /// All assignments of the current attempt.
-    pub fn all(&self, job: u64) -> Vec<Assignment> {
+    pub(crate) fn all(&self, job: u64) -> Vec<Assignment> {
         jobs::assignments(&self.state, job, self.job(job).attempt).unwrap()
     }
 
-    pub fn assignment(&self, a: &Assignment) -> Assignment {
+    pub(crate) fn assignment(&self, a: &Assignment) -> Assignment {
         jobs::assignment(&self.state, a.key()).unwrap()
     }
 
-    pub fn verdict(&self, job: u64) -> Option<Verdict> {
+    pub(crate) fn verdict(&self, job: u64) -> Option<Verdict> {
         gantry_verifier::keeper::verdict(&self.state, job).unwrap()
     }
 
-    pub fn balance(&self, address: &Address) -> u128 {
+    pub(crate) fn balance(&self, address: &Address) -> u128 {
         gantry_bank::keeper::balance(&self.state, address, BASE_DENOM).unwrap()
     }
 
     /// What an owner has, less what it began with after bonding.
-    pub fn earned(&self, provider: u64) -> u128 {
+    pub(crate) fn earned(&self, provider: u64) -> u128 {
         self.balance(&account(&format!("owner{provider}"))) - (WEALTH - BOND)
     }
 
-    pub fn bond(&self, provider: u64) -> u128 {
+    pub(crate) fn bond(&self, provider: u64) -> u128 {
         gantry_provider::keeper::get(&self.state, provider).unwrap().bond.amount()
     }
 
-    pub fn pool(&self) -> u128 {
+    pub(crate) fn pool(&self) -> u128 {
         self.balance(&Address::module("slash_pool"))
     }
 
     /// What the renter paid so far, escrow included.
-    pub fn spent(&self) -> u128 {
+    pub(crate) fn spent(&self) -> u128 {
         WEALTH - self.balance(&account("renter"))
     }
 }
 
-pub fn operator(provider: u64) -> Address {
+pub(crate) fn operator(provider: u64) -> Address {
     account(&format!("operator{provider}"))
 }
 
-pub fn reveal(a: &Assignment, result: &Outcome) -> Reveal {
+pub(crate) fn reveal(a: &Assignment, result: &Outcome) -> Reveal {
     Reveal {
         exit_kind: result.kind.into(),
         exit_code: result.code,
@@ -440,7 +444,7 @@ pub fn reveal(a: &Assignment, result: &Outcome) -> Reveal {
     }
 }
 
-pub fn commitment(a: &Assignment, result: &Outcome) -> Hash {
+pub(crate) fn commitment(a: &Assignment, result: &Outcome) -> Hash {
     Commitment {
         chain_id: CHAIN_ID,
         job: a.job_id,
@@ -455,7 +459,7 @@ pub fn commitment(a: &Assignment, result: &Outcome) -> Hash {
 }
 
 /// A valid job: one attested replica, at most 2,000 a second for a minute.
-pub fn spec(name: &str) -> JobSpec {
+pub(crate) fn spec(name: &str) -> JobSpec {
     JobSpec {
         name: name.into(),
         kind: JobKind::Batch.into(),
@@ -485,7 +489,7 @@ pub fn spec(name: &str) -> JobSpec {
 }
 
 /// The same with `k` of `n`, and money for all of them.
-pub fn quorum(name: &str, k: u32, n: u32) -> JobSpec {
+pub(crate) fn quorum(name: &str, k: u32, n: u32) -> JobSpec {
     JobSpec {
         policy: Some(VerificationPolicy { kind: Some(Kind::Quorum(Quorum { k, n })) }),
         max_price_total: Some(Coin::base(120_000 * u128::from(n)).to_proto()),
@@ -494,7 +498,7 @@ pub fn quorum(name: &str, k: u32, n: u32) -> JobSpec {
 }
 
 /// Codespace and code of an error.
-pub fn code<T: std::fmt::Debug>(result: Result<T>) -> (&'static str, u32) {
+pub(crate) fn code<T: std::fmt::Debug>(result: Result<T>) -> (&'static str, u32) {
     match result {
         Err(Error::User(e)) => (e.codespace, e.code),
         other => panic!("not a user error: {other:?}"),

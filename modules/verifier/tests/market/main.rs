@@ -1,11 +1,9 @@
 //! The market from submission to payment: jobs, draws, commitments, verdicts and money together, over a chain in memory.
-#![allow(
+#![expect(
     clippy::unwrap_used,
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
-    missing_docs,
-    unreachable_pub,
-    reason = "tests"
+    reason = "a test may panic, and its numbers are small"
 )]
 
 mod attacks;
