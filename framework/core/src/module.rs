@@ -73,7 +73,7 @@ pub trait Module: Send + Sync {
 pub struct Invariant {
     /// For instance `escrow/conservation`.
     pub name: &'static str,
-    /// Checked at the end of every block; others are scans, for tests and background readers.
+    /// Checked at the end of every block; others are scans, which tests run.
     pub every_block: bool,
     /// An error describes what is broken.
     pub check: fn(&dyn KvRead) -> Result<()>,
