@@ -160,8 +160,10 @@ impl Node {
         for entry in fs::read_dir("/proc").unwrap().flatten() {
             let Ok(pid) = entry.file_name().to_string_lossy().parse::<i32>() else { continue };
             let command = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-            let command = String::from_utf8_lossy(&command).replace('\0', " ");
-            if command.contains("cometbft start") && command.contains(home) {
+            let words: Vec<_> = command.split(|b| *b == 0).map(String::from_utf8_lossy).collect();
+            // The program may carry its version in its name.
+            let is_comet = words[0].rsplit('/').next().is_some_and(|name| name.starts_with("cometbft"));
+            if is_comet && words.iter().any(|w| w == "start") && words.iter().any(|w| w.contains(home)) {
                 found.push(Pid::from_raw(pid));
             }
         }
