@@ -9,6 +9,7 @@ use gantry_client::{Chain, Endpoints, GasPrice, Sender};
 use gantry_keyring::{HdPath, Keyring};
 use gantry_proto::gantry::provider::v1::QueryOffersRequest;
 use nix::sys::signal;
+use tendermint_rpc::Client;
 
 use crate::{
     ports::free_ports,
@@ -115,7 +116,8 @@ impl Localnet {
         Ok(Sender::new(self.chain().await?, self.keyring().signer(key)?, GasPrice::default()))
     }
 
-    /// Waits until the node has a block of this height; says what its log says when it has died.
+    /// Waits until the application has committed this height (CometBFT counts a block before that); says what the node's
+    /// log says when it has died.
     pub async fn wait_for_height(&mut self, height: u64) -> Result<u64> {
         let endpoints = self.endpoints.clone();
         let node = &mut self.node;
@@ -123,7 +125,8 @@ impl Localnet {
             if let Err(error) = node.check() {
                 return Ok(Some(Err(error)));
             }
-            let now = Chain::connect(endpoints.clone()).await?.height().await?;
+            let chain = Chain::connect(endpoints.clone()).await?;
+            let now = chain.rpc().abci_info().await?.last_block_height.value();
             Ok((now >= height).then_some(Ok(now)))
         })
         .await;
