@@ -17,7 +17,7 @@ use gantry_proto::gantry::{
     },
 };
 use tokio::{net::TcpListener, sync::mpsc};
-use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, transport::Server};
 
@@ -82,7 +82,6 @@ pub(crate) async fn serve(listener: TcpListener, shared: Shared, stop: Cancellat
             .with_service_name("grpc.health.v1.Health")
     };
     Server::builder()
-        .tcp_nodelay(true)
         .concurrency_limit_per_connection(CALLS_PER_CONNECTION as usize)
         .max_concurrent_streams(CALLS_PER_CONNECTION)
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
@@ -93,7 +92,7 @@ pub(crate) async fn serve(listener: TcpListener, shared: Shared, stop: Cancellat
         .add_service(reflection().build_v1alpha()?)
         .add_service(blocks.into_server())
         .add_service(WorkerServer::new(WorkerService { shared }).max_decoding_message_size(64 << 10))
-        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop.cancelled_owned())
+        .serve_with_incoming_shutdown(gantry_net::incoming(listener), stop.cancelled_owned())
         .await?;
     Ok(())
 }

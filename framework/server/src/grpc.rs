@@ -13,7 +13,6 @@ use bytes::Bytes;
 use gantry_core::{Code, Status};
 use prost_reflect::DescriptorError;
 use tokio::{net::TcpListener, sync::Semaphore};
-use tokio_stream::{StreamExt, wrappers::TcpListenerStream};
 use tonic::{
     Request, Response,
     body::BoxBody,
@@ -80,15 +79,9 @@ pub async fn serve(
         .add_service(v1alpha::ServerReflectionServer::new(reflection))
         .into_axum_router()
         .fallback_service(Passthrough { queries, slots: Arc::new(Semaphore::new(MAX_CONCURRENT_QUERIES)) });
-    // Without NODELAY an answer of several writes waits for the client's acknowledgement of each, 40 ms at a time.
-    let incoming = TcpListenerStream::new(listener).map(|stream| {
-        let stream = stream?;
-        stream.set_nodelay(true)?;
-        Ok::<_, std::io::Error>(stream)
-    });
     Server::builder()
         .add_routes(Routes::from(router))
-        .serve_with_incoming_shutdown(incoming, shutdown)
+        .serve_with_incoming_shutdown(gantry_net::incoming(listener), shutdown)
         .await
         .map_err(GrpcError::Transport)
 }
