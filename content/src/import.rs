@@ -1,5 +1,6 @@
 //! From bytes, files and directories to blocks.
 
+use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -85,6 +86,16 @@ pub fn cid_of_path(path: &Path, limits: &TreeLimits) -> Result<Cid, ContentError
     Ok(Tree::new(Profile::PINNED, limits, Sink::Discard).path(path)?.cid)
 }
 
+/// The CIDs of all blocks that [`import_path`] would store for the file or directory at `path`, storing nothing.
+pub fn cids_of_path(path: &Path, limits: &TreeLimits) -> Result<BTreeSet<Cid>, ContentError> {
+    let mut tree = Tree::new(Profile::PINNED, limits, Sink::Name(BTreeSet::new()));
+    tree.path(path)?;
+    match tree.sink {
+        Sink::Name(cids) => Ok(cids),
+        Sink::Store { .. } | Sink::Discard => unreachable!("the sink is the one given above"),
+    }
+}
+
 /// The CID of a file with these bytes under `profile`, storing nothing.
 pub fn cid_of_reader(input: impl Read, profile: Profile) -> Result<Cid, ContentError> {
     let limits = TreeLimits { max_bytes: u64::MAX, ..TreeLimits::default() };
@@ -123,17 +134,22 @@ fn run(
 /// Where blocks go.
 enum Sink<'a> {
     Store { lease: &'a Lease, pending: Vec<Block>, bytes: usize },
+    Name(BTreeSet<Cid>),
     Discard,
 }
 
 impl Sink<'_> {
     fn put(&mut self, block: Block) -> Result<(), ContentError> {
-        if let Self::Store { pending, bytes, .. } = self {
-            *bytes += block.bytes().len();
-            pending.push(block);
-            if *bytes >= BATCH_BYTES || pending.len() >= BATCH_BLOCKS {
-                self.flush()?;
+        match self {
+            Self::Store { pending, bytes, .. } => {
+                *bytes += block.bytes().len();
+                pending.push(block);
+                if *bytes >= BATCH_BYTES || pending.len() >= BATCH_BLOCKS {
+                    self.flush()?;
+                }
             }
+            Self::Name(cids) => drop(cids.insert(block.cid())),
+            Self::Discard => {}
         }
         Ok(())
     }

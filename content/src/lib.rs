@@ -43,7 +43,7 @@ pub use cid::{CID_BYTES, Cid, CidError, Codec};
 pub use client::{FetchError, Fetched, Progress, PushError, Source, SourceError, TransferOptions, Tried, fetch, push};
 pub use error::{ContentError, StoreError};
 pub use import::{
-    Imported, Profile, TreeLimits, cid_of_path, cid_of_reader, import_bytes, import_path, import_reader,
+    Imported, Profile, TreeLimits, cid_of_path, cid_of_reader, cids_of_path, import_bytes, import_path, import_reader,
     import_with_profile,
 };
 pub use parts::PartError;

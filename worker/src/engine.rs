@@ -599,6 +599,7 @@ impl Engine {
             renter: record.renter.clone(),
             spec,
             wall: Duration::from_millis(wall),
+            finish_by: Instant::now() + Duration::from_millis(wall + margin / 2),
             provider: self.provider,
             dir: WorkDir::new(&self.options.home, key),
             store: self.store.clone(),

@@ -2,13 +2,14 @@
 
 use std::{collections::BTreeSet, fs, io, path::Path, sync::Arc, time::Duration};
 
-use gantry_content::{
-    BlockStore, Cid, ContentError, DagLimits, Profile, TreeLimits, cid_of_path, cid_of_reader, import_path,
-};
+use gantry_content::{BlockStore, Cid, ContentError, DagLimits, TreeLimits, cids_of_path, import_path};
 use gantry_proto::gantry::job::v1::{JobSpec, Reason};
 use prost::Message;
 use rand::RngCore;
-use tokio::task::spawn_blocking;
+use tokio::{
+    task::spawn_blocking,
+    time::{Instant, timeout_at},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -38,6 +39,8 @@ pub(crate) struct Run {
     pub(crate) renter: String,
     pub(crate) spec: JobSpec,
     pub(crate) wall: Duration,
+    /// When the result must be sealed, so that there is time to commit to it.
+    pub(crate) finish_by: Instant,
     pub(crate) provider: u64,
     pub(crate) dir: WorkDir,
     pub(crate) store: BlockStore,
@@ -103,7 +106,14 @@ impl Run {
             }
             Err(error) => return Err(failure(Reason::NoResult, error).into()),
         };
-        Ok(spawn_blocking(move || self.finish(outcome, &log)).await.map_err(host)??)
+        // No result is unpaid; a commitment that comes too late is slashed. How much there is to store the program decides.
+        let finish_by = self.finish_by;
+        match timeout_at(finish_by, spawn_blocking(move || self.finish(outcome, &log))).await {
+            Ok(finished) => Ok(finished.map_err(host)??),
+            Err(_) => {
+                Err(failure(Reason::NoResult, "there is no time left to store the output and commit to it").into())
+            }
+        }
     }
 
     fn finish(self, outcome: Outcome, log: &LogFile) -> Result<Finished, Failure> {
@@ -127,28 +137,23 @@ impl Run {
             provider: self.provider,
         };
         let hashes = hash_output(&folder, binding).map_err(host)?;
-        // Withheld before it is there to be asked for. What anyone can have already (inputs, results of other jobs) stays
-        // open: else other replicas would be kept from their inputs.
-        let mut open = BTreeSet::new();
-        let mut secret = BTreeSet::new();
-        for cid in block_cids(&folder).map_err(host)? {
-            let is_open = self.store.has(&cid).map_err(host)? && self.gate.is_open(&cid);
-            if is_open {
-                open.insert(cid)
-            } else {
-                secret.insert(cid)
-            };
-        }
-        self.gate.withhold(self.key, &self.renter, secret);
         let limits = self.spec.limits.unwrap_or_default();
         let tree = TreeLimits {
             max_bytes: u64::MAX,
             max_entries: u64::from(limits.output_files).saturating_add(1),
             max_depth: OUTPUT_DEPTH,
         };
+        // Withheld before it is there to be asked for. What anyone can have already (inputs, results of other jobs) stays
+        // open: else other replicas would be kept from their inputs.
+        let mut secret = BTreeSet::new();
+        for cid in cids_of_path(&folder, &tree).map_err(host)? {
+            let is_open = self.store.has(&cid).map_err(host)? && self.gate.is_open(&cid);
+            if !is_open {
+                secret.insert(cid);
+            }
+        }
+        self.gate.withhold(self.key, &self.renter, secret);
         let imported = import_path(&self.store, &folder, &tree).map_err(host)?;
-        let all = dag_cids(&self.store, &imported.root).map_err(host)?;
-        self.gate.withhold(self.key, &self.renter, all.into_iter().filter(|cid| !open.contains(cid)));
         self.store.pin(&imported.root, &tag(self.key)).map_err(host)?;
 
         let class = wasm_class();
@@ -200,30 +205,6 @@ pub(crate) fn dag_cids(store: &BlockStore, root: &Cid) -> Result<Vec<Cid>, Conte
     Ok(cids)
 }
 
-/// The blocks that a folder will have, but for inner nodes of files beyond a gigabyte: they name only leaves that are
-/// in here.
-fn block_cids(folder: &Path) -> Result<Vec<Cid>, ContentError> {
-    let limits = TreeLimits { max_bytes: u64::MAX, max_entries: u64::MAX, max_depth: OUTPUT_DEPTH };
-    let io = |source| ContentError::Io { path: folder.to_owned(), source };
-    let (mut cids, mut todo) = (Vec::new(), vec![folder.to_owned()]);
-    while let Some(path) = todo.pop() {
-        cids.push(cid_of_path(&path, &limits)?);
-        if path.is_dir() {
-            for entry in fs::read_dir(&path).map_err(io)? {
-                todo.push(entry.map_err(io)?.path());
-            }
-            continue;
-        }
-        let mut file = fs::File::open(&path).map_err(io)?;
-        let chunk = Profile::PINNED.chunk_bytes as u64;
-        let chunks = file.metadata().map_err(io)?.len().div_ceil(chunk);
-        for _ in 0..chunks {
-            cids.push(cid_of_reader(io::Read::take(&mut file, chunk), Profile::PINNED)?);
-        }
-    }
-    Ok(cids)
-}
-
 /// Blocks that anyone may have whatever outputs they are in: inputs, modules, uploads, outputs of jobs that have ended.
 /// `is_secret` tells which outputs are not among them. Reads everything that is pinned.
 pub(crate) fn public_blocks(
@@ -257,10 +238,9 @@ mod tests {
         fs::write(out.join("a/small"), "x").unwrap();
         fs::write(out.join("empty"), "").unwrap();
         let store = BlockStore::open(dir.path().join("store"), None).unwrap();
-        let before: BTreeSet<Cid> = block_cids(&out).unwrap().into_iter().collect();
+        let before = cids_of_path(&out, &TreeLimits::default()).unwrap();
         let imported = import_path(&store, &out, &TreeLimits::default()).unwrap();
         let after = dag_cids(&store, &imported.root).unwrap();
-        assert!(after.iter().all(|cid| before.contains(cid)));
-        assert!(before.contains(&imported.root));
+        assert_eq!(before, after.into_iter().collect());
     }
 }

@@ -18,6 +18,11 @@ const NAME_BYTES: usize = 255;
 const PATH_BYTES: usize = 4096;
 /// Deepest nesting of folders.
 const DEPTH: usize = 64;
+/// Bytes that an entry of a folder takes in content besides its name, at most.
+const LINK_BYTES: usize = 55;
+/// Bytes that the entries of a folder below `/out` may take: what one node of content holds. Without this bound a program
+/// could make an output that no honest worker can store, and so commit to.
+const LISTING_BYTES: usize = gantry_content::unixfs::HAMT_THRESHOLD - 64;
 /// Most input files and folders.
 const INPUT_NODES: u64 = 100_000;
 
@@ -106,6 +111,8 @@ pub(super) struct Node {
     /// Set for what lies in `/out` and counts in its quota; the root of `/out` has it and does not count.
     quota: Option<Rc<Quota>>,
     counted: bool,
+    /// Bytes that the entries of this folder take in content; counted for what lies in `/out`.
+    listing: Cell<usize>,
 }
 
 #[derive(Debug)]
@@ -136,6 +143,7 @@ impl Node {
             depth: Cell::new(0),
             quota: Some(Rc::clone(quota)),
             counted: false,
+            listing: Cell::new(0),
         })
     }
 
@@ -198,6 +206,7 @@ impl Node {
         if self.depth.get() >= DEPTH {
             return Err(Errno::NameTooLong);
         }
+        let listing = self.listing_with(0, name)?;
         quota.take_node()?;
         let kind = if folder { Kind::Folder(RefCell::default()) } else { Kind::Output(RefCell::default()) };
         let node = Rc::new(Node {
@@ -206,9 +215,21 @@ impl Node {
             depth: Cell::new(self.depth.get() + 1),
             quota: Some(Rc::clone(quota)),
             counted: true,
+            listing: Cell::new(0),
         });
         entries.insert(name.to_owned(), Rc::clone(&node));
+        self.listing.set(listing);
         Ok(node)
+    }
+
+    /// Bytes of the listing of this folder without some of them and with another name, if there is room for it.
+    fn listing_with(&self, without: usize, name: &str) -> Result<usize, Errno> {
+        let bytes = self.listing.get() - without + listed(name);
+        if bytes > LISTING_BYTES {
+            self.quota.iter().for_each(|quota| quota.nodes_hit.set(true));
+            return Err(Errno::NoSpace);
+        }
+        Ok(bytes)
     }
 
     pub(super) fn writable(&self) -> bool {
@@ -241,7 +262,14 @@ fn input(folder: &Path, quota: &Quota, depth: usize) -> Result<Rc<Node>, NoResul
         } else if kind.is_file() {
             let size = entry.metadata().map_err(fail)?.len();
             let kind = Kind::Input { path: entry.path(), size };
-            Rc::new(Node { inode: quota.inode(), kind, depth: Cell::new(depth + 1), quota: None, counted: false })
+            Rc::new(Node {
+                inode: quota.inode(),
+                kind,
+                depth: Cell::new(depth + 1),
+                quota: None,
+                counted: false,
+                listing: Cell::new(0),
+            })
         } else {
             return Err(NoResult::InvalidSpec(format!("an input is neither file nor folder: {name}")));
         };
@@ -251,7 +279,7 @@ fn input(folder: &Path, quota: &Quota, depth: usize) -> Result<Rc<Node>, NoResul
         entries.insert(name, node);
     }
     let kind = Kind::Folder(RefCell::new(entries));
-    Ok(Rc::new(Node { inode, kind, depth: Cell::new(depth), quota: None, counted: false }))
+    Ok(Rc::new(Node { inode, kind, depth: Cell::new(depth), quota: None, counted: false, listing: Cell::new(0) }))
 }
 
 /// Where a path leads: its folder, the name in it (none for the start itself), and what is there now.
@@ -364,6 +392,7 @@ impl Place {
             _ => {}
         }
         self.folder.entries()?.borrow_mut().remove(name);
+        self.folder.listing.set(self.folder.listing.get() - listed(name));
         Ok(())
     }
 
@@ -394,13 +423,22 @@ impl Place {
             }
             to.remove(node.is_folder())?;
         }
+        let freed = if Rc::ptr_eq(&self.folder, &to.folder) { listed(from_name) } else { 0 };
+        let listing = to.folder.listing_with(freed, to_name)?;
         for n in &moved {
             n.depth.set(n.depth.get() - old + new);
         }
         self.folder.entries()?.borrow_mut().remove(from_name);
+        self.folder.listing.set(self.folder.listing.get() - listed(from_name));
+        to.folder.listing.set(listing);
         to.folder.entries()?.borrow_mut().insert(to_name.clone(), node);
         Ok(())
     }
+}
+
+/// Bytes that an entry of this name takes in content, at most.
+const fn listed(name: &str) -> usize {
+    name.len() + LINK_BYTES
 }
 
 /// A node and everything below it.
@@ -526,6 +564,48 @@ mod tests {
         assert_eq!(rename(&root, "a", "b/a"), Err(Errno::NameTooLong));
         rename(&root, "a/a", "b/a").unwrap();
         assert_eq!(rename(&root, "b", "a/b"), Err(Errno::NameTooLong));
+    }
+
+    #[test]
+    fn the_largest_folder_can_be_stored_as_content() {
+        for width in [4, NAME_BYTES] {
+            let (quota, root) = tree(0, u32::MAX);
+            let name = |i: usize| format!("{i:0>width$}");
+            let most = LISTING_BYTES / listed(&name(0));
+            for i in 0..most {
+                make(&root, &name(i));
+            }
+            assert!(!quota.nodes_hit.get());
+            assert_eq!(resolve(&root, &name(most)).unwrap().create_file().err(), Some(Errno::NoSpace));
+            assert!(quota.nodes_hit.get());
+            let dir = tempfile::tempdir().unwrap();
+            export(&root, dir.path()).unwrap();
+            gantry_content::cid_of_path(dir.path(), &gantry_content::TreeLimits::default()).unwrap();
+
+            // What goes makes room.
+            rename(&root, &name(0), "a").unwrap();
+            rename(&root, "a", &name(0)).unwrap();
+            rename(&root, &name(0), &name(1)).unwrap();
+            make(&root, &name(0));
+            assert_eq!(resolve(&root, &name(most)).unwrap().create_file().err(), Some(Errno::NoSpace));
+        }
+    }
+
+    #[test]
+    fn a_folder_is_not_overfilled_by_moving_files_into_it() {
+        let (_, root) = tree(0, u32::MAX);
+        folder(&root, "full");
+        let mut most = 0;
+        while resolve(&root, &format!("full/{most:05}")).unwrap().create_file().is_ok() {
+            most += 1;
+        }
+        make(&root, "01");
+        assert_eq!(rename(&root, "01", "full/new-one"), Err(Errno::NoSpace));
+        rename(&root, "01", "full/00000").unwrap();
+        make(&root, "01");
+        assert_eq!(rename(&root, "01", "full/new-one"), Err(Errno::NoSpace));
+        rename(&root, "full/00000", "moved").unwrap();
+        rename(&root, "01", "full/00000").unwrap();
     }
 
     #[test]

@@ -10,7 +10,7 @@
 //! | memory | the grower of linear memory | `memory.grow` gives -1 |
 //! | fuel | counters in the compiled code, and a price per host call | the run ends: [`ExitKind::OutOfFuel`] |
 //! | wall clock, cancelling | an epoch every 10 ms | the run ends: [`NoResult::Timeout`], [`NoResult::Cancelled`] |
-//! | output bytes and files | the file tree, at each write | `ENOSPC` |
+//! | output bytes and files, a folder's listing (256 KiB) | the file tree, at each write | `ENOSPC` |
 //! | log bytes | the log | nothing: the rest is dropped and counted |
 //! | call depth | the stack limit | the run ends: [`NoResult::StackOverflow`] |
 //! | module size, functions, bodies | a look at the module before it is compiled | [`NoResult::InvalidModule`] |
