@@ -161,14 +161,16 @@ fn lay_out(
     }
     let limits = TreeLimits { max_bytes: module_bytes, ..TreeLimits::default() };
     export(store, &module, &dir.program(), &limits).map_err(|e| of_content(e, Reason::InvalidModule))?;
-    let limits = TreeLimits { max_bytes, ..TreeLimits::default() };
+    // For all inputs together: a few blocks, named many times, can stand for any number of bytes.
+    let mut limits = TreeLimits { max_bytes, ..TreeLimits::default() };
     for (at, path) in inputs {
         let cid = resolve(store, path).map_err(|e| of_content(e, Reason::ContentUnavailable))?;
         let dest = dir.input().join(at);
         if let Some(parent) = dest.parent() {
             fs::create_dir_all(parent).map_err(own_fault)?;
         }
-        export(store, &cid, &dest, &limits).map_err(|e| of_content(e, Reason::ContentUnavailable))?;
+        limits.max_bytes -=
+            export(store, &cid, &dest, &limits).map_err(|e| of_content(e, Reason::ContentUnavailable))?;
     }
     Ok(())
 }
@@ -184,6 +186,18 @@ fn of_content(error: ContentError, reason: Reason) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn inputs_share_one_bound_on_what_they_take_of_the_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = BlockStore::open(dir.path().join("store"), None).unwrap();
+        let root = gantry_content::import_bytes(&store, vec![7; 1000]).unwrap().root;
+        let inputs = ["a", "b", "c"].map(|at| (PathBuf::from(at), ContentPath { root, names: Vec::new() }));
+        let work = WorkDir::new(dir.path(), Key { job: 1, attempt: 1, replica: 0 });
+        lay_out(&store, &work, root, 1000, &inputs, 3000).unwrap();
+        let failure = lay_out(&store, &work, root, 1000, &inputs, 2999).unwrap_err();
+        assert_eq!(failure.reason, i32::from(Reason::ContentUnavailable));
+    }
 
     #[test]
     fn paths_stay_below_their_folder() {

@@ -271,10 +271,10 @@ async fn a_worker_registers_once_and_keeps_its_word_up_to_date() {
 
     // Another port: the endpoint on chain follows. The offer is as it should be.
     let worker = rig.start(Script::default()).await;
+    until(|| rig.chain.state().providers.providers[0].endpoints == [&*worker.endpoint]).await;
     let state = rig.chain.state();
     assert_eq!(state.count("MsgRegisterProvider"), 1);
     assert_eq!(state.count("MsgSetOffer"), 1);
-    assert_eq!(state.providers.providers[0].endpoints, [&*worker.endpoint]);
     worker.stop().await;
 }
 
