@@ -28,11 +28,11 @@ const SILENCE: Duration = Duration::from_secs(10);
 /// Pause after a connection could not be accepted.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Accepts connections for [`tonic::transport::Server::serve_with_incoming`], and closes at once those that are too
-/// many: 512 in all, 256 from one address. Answers go out without delay (`TCP_NODELAY`).
+/// Accepts connections for [`tonic::transport::server::Router::serve_with_incoming`], and closes at once those that are
+/// too many: 512 in all, 256 from one address. Answers go out without delay (`TCP_NODELAY`).
 ///
-/// Gives no errors: tonic would stop serving for good, and one that cannot be accepted (no file descriptors are left, say)
-/// is no reason for that.
+/// Gives no errors: tonic would stop serving for good, and one that cannot be accepted (no file descriptors are left,
+/// say) is no reason for that.
 pub fn incoming(listener: TcpListener) -> impl Stream<Item = io::Result<Connection>> {
     let open = Open::default();
     patient(TcpListenerStream::new(listener)).filter_map(move |stream| Connection::new(stream, &open).map(Ok))
