@@ -20,8 +20,10 @@ use crate::{
 const TIMEOUT_BLOCKS: u64 = 30;
 /// How often the chain is asked whether a transaction is in a block.
 const POLL: Duration = Duration::from_millis(100);
-/// Gas asked for over what a simulation used, in percent.
+/// Gas asked for over what a simulation used, in percent, and gas on top: a message that happens to be the last of several
+/// (of the commitments of a job, say) also does what comes after them, which its simulation did not see.
 const GAS_HEADROOM_PERCENT: u64 = 140;
+const GAS_ON_TOP: u64 = 15_000;
 /// Times that a transaction is signed anew after a sequence that moved, a full mempool or an expiry.
 const ATTEMPTS: u32 = 5;
 
@@ -135,7 +137,7 @@ impl Sender {
         let timeout = self.chain.height().await?.saturating_add(TIMEOUT_BLOCKS);
         let mut tx = messages.iter().cloned().fold(TxBuilder::new(), TxBuilder::any).timeout_height(timeout);
         let used = self.chain.simulate(tx.simulate(Some(self.signer.public_key()), known.sequence)).await?;
-        let gas = used.saturating_mul(GAS_HEADROOM_PERCENT) / 100;
+        let gas = (used.saturating_mul(GAS_HEADROOM_PERCENT) / 100).saturating_add(GAS_ON_TOP);
         let fee = Coin { denom: self.gas_price.denom.clone(), amount: self.gas_price.fee(gas).to_string() };
         tx = tx.gas_limit(gas).fee(vec![fee]);
         let data = SignerData {

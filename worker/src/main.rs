@@ -2,7 +2,7 @@
 
 mod cli;
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{io::IsTerminal, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use gantry_client::{Chain, Endpoints, GasPrice, Sender};
@@ -58,7 +58,12 @@ fn main() -> ExitCode {
 
 async fn run(start: Start) -> Result<()> {
     let filter = EnvFilter::try_new(&start.log_level).context("--log-level")?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(stop.clone())?);
 

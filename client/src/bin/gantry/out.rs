@@ -87,7 +87,9 @@ pub(crate) fn size(bytes: u64) -> String {
 
 /// Text of strangers without what a terminal would obey.
 pub(crate) fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    // Marks that turn the direction of writing make one name look like another.
+    let turns = |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().map(|c| if c.is_control() || turns(c) { '\u{fffd}' } else { c }).collect()
 }
 
 /// Bytes of a program's log without what a terminal would obey: of control characters, line ends and tabs are left.
@@ -137,6 +139,7 @@ mod tests {
         assert_eq!([size(0), size(1023), size(1536), size(5 << 30)], ["0 B", "1023 B", "1.5 KiB", "5.0 GiB"]);
         assert_eq!([duration(0), duration(12_345), duration(125_000)], ["0.0 s", "12.3 s", "2:05 min"]);
         assert_eq!(plain("a\x1b[31mb"), "a\u{fffd}[31mb");
+        assert_eq!(plain("\u{202e}gpj.exe"), "\u{fffd}gpj.exe");
     }
 
     #[test]
