@@ -47,7 +47,7 @@ impl Options {
     }
 }
 
-/// Coins of each worker at genesis: a bond of 100 gantry, and fees.
+/// Coins of each worker at genesis: a bond of 120 gantry (over the least, so that a slash does not end its work), and fees.
 const WORKER_COINS: &str = "150000000ugantry";
 /// Longest that a node may take from its start to a block.
 const START_LIMIT: Duration = Duration::from_secs(60);

@@ -73,7 +73,7 @@ impl Worker {
             "--moniker",
             &options.name,
             "--bond",
-            "100000000ugantry",
+            "120000000ugantry",
             "--ask",
             &options.ask,
             "--capacity",

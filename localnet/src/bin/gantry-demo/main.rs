@@ -124,10 +124,12 @@ fn judge(report: &Report, cheats: &[String], misbehave: usize, same: bool, refer
                 fs::write(out.join("picture-expected.png"), reference)?;
                 println!(
                     "{misbehave} of the workers colluded, and where two of them were drawn for the same tile their wrong result\n\
-                     was accepted: a 2-of-3 quorum is as honest as its draw (modules/verifier/README.md). Compare\n\
-                     {} with picture-expected.png beside it.\n",
-                    path.display()
+                     was accepted: a 2-of-3 quorum is as honest as its draw (modules/verifier/README.md)."
                 );
+                match path.is_file() {
+                    true => println!("Compare {} with picture-expected.png beside it.\n", path.display()),
+                    false => println!("The merge job could not use what it was given, and failed.\n"),
+                }
             }
             return Ok(());
         }
