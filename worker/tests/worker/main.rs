@@ -292,7 +292,7 @@ async fn uploads_stay_within_limits_and_expire() {
     let small = rig.upload_file(&worker, b"small").await;
     rig.fetch(&worker, &small, None).await.expect("there");
     worker.stop().await;
-    let store = gantry_content::BlockStore::open(rig.home().join("blocks"), None).unwrap();
+    let store = rig.blocks().await;
     let pins = store.pins().unwrap();
     assert!(pins.iter().any(|(root, tag)| *root == small && tag.starts_with("upload/")), "{pins:?}");
     drop(store);
@@ -302,7 +302,7 @@ async fn uploads_stay_within_limits_and_expire() {
     let worker = rig.start(Script::default()).await;
     until(|| rig.chain.state().extra.height > 1_000_100).await;
     worker.stop().await;
-    let store = gantry_content::BlockStore::open(rig.home().join("blocks"), None).unwrap();
+    let store = rig.blocks().await;
     assert_eq!(store.pins().unwrap(), []);
 }
 

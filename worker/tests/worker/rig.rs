@@ -181,6 +181,8 @@ impl Rig {
     }
 
     async fn launch(&self, executor: Arc<dyn Executor>, script: Script, tune: impl FnOnce(&mut Options)) -> Running {
+        // Another one of this process may have been here before.
+        drop(self.blocks().await);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let mut options = worker_options(self.home(), &endpoint);
@@ -238,6 +240,17 @@ impl Rig {
 
     pub(crate) async fn until_fetched(&self, worker: &Running, cid: &Cid) {
         until_async(async || self.fetch(worker, cid, None).await.is_ok()).await;
+    }
+
+    /// The worker's blocks, once it has stopped and its last connection has let go of them.
+    pub(crate) async fn blocks(&self) -> BlockStore {
+        let mut store = None;
+        until(|| {
+            store = BlockStore::open(self.home().join("blocks"), None).ok();
+            store.is_some()
+        })
+        .await;
+        store.expect("opened")
     }
 
     /// The journal's row, once the worker has stopped.
