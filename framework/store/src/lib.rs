@@ -34,6 +34,7 @@ mod collections;
 mod commitment;
 mod db;
 mod error;
+pub mod fail;
 mod key;
 mod kv;
 mod overlay;

@@ -1,7 +1,7 @@
 //! The execution of a block: inputs to results and changes. Writes nothing; Commit does.
 
 use gantry_core::{BlockCtx, Event, attr};
-use gantry_store::{Candidate, Changes, Overlay, Snapshot};
+use gantry_store::{Candidate, Changes, Overlay, Snapshot, fail};
 use tendermint_proto::v0_38::abci::{self, ExecTxResult};
 
 use super::{Parts, chain, inputs::BlockInputs, inputs::InputsKey, txs};
@@ -44,8 +44,10 @@ pub(crate) fn execute(
         module.begin_block(&mut ctx)?;
         events.extend(marked(ctx.into_events(), "BeginBlock"));
     }
+    fail::point("execute: begun");
 
     let (tx_results, fees) = txs::run_block(parts, &mut state, inputs)?;
+    fail::point("execute: transactions run");
 
     let mut ctx = BlockCtx::new(&mut state, block);
     (parts.definition.credit_fees)(&mut ctx, &fees)?;
@@ -57,6 +59,7 @@ pub(crate) fn execute(
     }
 
     chain::set_block(&mut state, block)?;
+    fail::point("execute: ended");
     for invariant in parts.invariants() {
         if invariant.every_block {
             (invariant.check)(&state).map_err(|error| {
@@ -66,6 +69,7 @@ pub(crate) fn execute(
     }
 
     let candidate = parts.store.prepare(block.height, state.into_changes())?;
+    fail::point("execute: prepared");
     Ok(Executed { key: inputs.key(), app_hash: candidate.app_hash(), tx_results, events, candidate })
 }
 

@@ -1,3 +1,4 @@
+use gantry_store::fail;
 use tendermint_proto::v0_38::abci::{RequestFinalizeBlock, ResponseFinalizeBlock};
 
 use super::height;
@@ -18,6 +19,7 @@ pub(crate) fn finalize_block(engine: &Engine, request: RequestFinalizeBlock) -> 
         proposer_address,
     } = request;
     let at = height(at)?;
+    fail::point("finalize: asked");
     engine.halted(at)?;
     let mut consensus = engine.consensus();
     consensus.phase.finalize(at)?;
@@ -37,5 +39,6 @@ pub(crate) fn finalize_block(engine: &Engine, request: RequestFinalizeBlock) -> 
         app_hash: executed.app_hash.to_vec().into(),
     };
     consensus.executed = Some(executed);
+    fail::point("finalize: executed");
     Ok(response)
 }

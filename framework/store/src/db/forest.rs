@@ -1,10 +1,9 @@
 //! The trees of all stores at one height, and how they come back from disk.
 
-use super::fail;
 use super::rocks::Rocks;
 use super::rows::{CHUNK_BYTES, ChangeLog, Chunks, CommitRow, TreePart, decode};
 use crate::commitment::{Commitment, Hash, Tree, multistore_root};
-use crate::{Changes, StoreError, StoreName};
+use crate::{Changes, StoreError, StoreName, fail};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;

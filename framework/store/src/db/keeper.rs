@@ -1,8 +1,8 @@
 //! The background thread that saves trees and drops what has left every window.
 
+use super::Shared;
 use super::forest::Forest;
-use super::{Shared, fail};
-use crate::StoreError;
+use crate::{StoreError, fail};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};

@@ -1,6 +1,5 @@
 //! The node's database; its layout, invariants and recovery are described in the crate's README.
 
-mod fail;
 mod forest;
 mod keeper;
 mod rocks;
@@ -13,7 +12,7 @@ pub use snapshot::Snapshot;
 
 use crate::commitment::{Commitment, EMPTY_HASH, Hash, prove_store};
 use crate::overlay::StoreChanges;
-use crate::{Changes, StoreError, StoreName};
+use crate::{Changes, StoreError, StoreName, fail};
 use forest::Forest;
 use keeper::Keeper;
 use parking_lot::{Mutex, RwLock};

@@ -327,7 +327,7 @@ fn crash_child() {
     let store = Store::open(Path::new(&dir), NAMES, small()).unwrap();
     while store.height() < REFERENCE_HEIGHTS {
         advance(&store);
-        if std::env::var_os("GANTRY_STORE_FAIL").is_some() {
+        if std::env::var_os("GANTRY_FAIL").is_some() {
             store.keeper.settle();
         }
         println!("height {}", store.height());
@@ -343,7 +343,7 @@ fn child(dir: &Path) -> Command {
 
 /// Kills a process the `count`th time it passes `point`, and returns the store that the next start finds.
 fn crash_at(dir: &TempDir, point: &str, count: u64) -> Store {
-    let output = child(dir.path()).env("GANTRY_STORE_FAIL", format!("{point}#{count}")).output().unwrap();
+    let output = child(dir.path()).env("GANTRY_FAIL", format!("{point}#{count}")).output().unwrap();
     assert_eq!(output.status.signal(), Some(SIGABRT), "{point} was not reached {count} times");
     open(dir)
 }
