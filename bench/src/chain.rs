@@ -44,7 +44,7 @@ pub(crate) struct Sender {
 /// A chain and those who send on it.
 pub(crate) struct Chain {
     pub(crate) queries: Queries,
-    pub(crate) senders: Vec<Sender>,
+    senders: Vec<Sender>,
     accounts: u64,
     next: u64,
     sent: u64,
@@ -54,6 +54,7 @@ impl Chain {
     /// Opens the chain in a folder, or makes it there with so many accounts, of which the first `senders` sign.
     pub(crate) fn open(home: &Path, accounts: u64, senders: u64) -> Result<Self> {
         ensure!(senders <= accounts, "more senders than accounts");
+        std::fs::create_dir_all(home)?;
         let definition = gantryd::modules::definition();
         let open = || Store::open(home, &definition.stores(), StoreOptions::default());
         let store = open().context("opening the store")?;
@@ -90,6 +91,16 @@ impl Chain {
         Self { queries: Queries::new(engine, []), senders, accounts, next, sent: 0 }
     }
 
+    /// Accounts of its state.
+    pub(crate) fn accounts(&self) -> u64 {
+        self.accounts
+    }
+
+    /// Accounts that send.
+    pub(crate) fn senders(&self) -> usize {
+        self.senders.len()
+    }
+
     /// Signed transfers from as many senders in turn to accounts all over the state.
     pub(crate) fn transfers(&mut self, count: usize) -> Vec<Bytes> {
         let accounts = self.accounts;
@@ -111,8 +122,7 @@ impl Chain {
                     to_address: address(to).to_string(),
                     amount: coin(1),
                 };
-                let data =
-                    SignerData { chain_id: CHAIN_ID.to_owned(), account_number: *number, sequence };
+                let data = SignerData { chain_id: CHAIN_ID.to_owned(), account_number: *number, sequence };
                 TxBuilder::new().message(&message).fee(coin(FEE)).gas_limit(GAS).sign(signer, &data).into()
             })
             .collect()

@@ -14,8 +14,8 @@ use gantry_abci::{
     AbciApp,
     server::{Address, Server},
 };
+use gantry_bench::Measurement;
 use prost::{Message, encoding::decode_varint};
-use serde_json::json;
 use tendermint_proto::v0_38::abci::{
     Request, RequestCheckTx, RequestFlush, Response, ResponseCheckTx, request::Value as Ask, response::Value as Answer,
 };
@@ -42,10 +42,10 @@ pub(crate) struct Args {
     keep: Option<PathBuf>,
 }
 
-pub(crate) fn run(args: &Args) -> Result<()> {
+/// Measures each way to ask.
+pub(crate) fn run(args: Args) -> Result<()> {
     let temporary = tempfile::tempdir()?;
-    let home = args.keep.as_deref().unwrap_or(temporary.path()).join(format!("exec-{}", args.accounts));
-    std::fs::create_dir_all(&home)?;
+    let home = args.keep.as_deref().unwrap_or(temporary.path()).join(format!("accounts-{}", args.accounts));
     let mut chain = Chain::open(&home, args.accounts, args.senders.min(args.accounts))?;
     let first = chain.transfers(args.senders.try_into()?);
     chain.finalize(first)?;
@@ -57,57 +57,53 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let Address::Unix(path) = server.address() else { bail!("not a Unix socket") };
     let mut client = Client::connect(path)?;
     for _ in 0..args.rounds {
-        round(args, &mut chain, &mut client)?;
+        round(args.txs, &mut chain, &mut client)?;
     }
     drop(client);
     server.stop();
     Ok(())
 }
 
-fn round(args: &Args, chain: &mut Chain, client: &mut Client) -> Result<()> {
+fn round(count: usize, chain: &mut Chain, client: &mut Client) -> Result<()> {
+    let (accounts, senders) = (chain.accounts(), chain.senders());
     let report = |name: &str, unit: &str, value: f64| {
-        let settings = json!({"accounts": args.accounts, "senders": args.senders, "txs": args.txs});
-        println!("{}", json!({"name": name, "unit": unit, "value": value, "settings": settings}));
+        let figure = Measurement::new(name, unit, value).with("accounts", accounts);
+        figure.with("senders", senders).with("txs", count).print()
     };
+    let each = |time: Duration| time.as_secs_f64() * 1e6 / count as f64;
 
     // One at a time: what `broadcast_tx_sync` waits for.
-    let mut times = Vec::with_capacity(args.txs);
-    let singles = chain.transfers(args.txs);
+    let mut times = Vec::with_capacity(count);
+    let singles = chain.transfers(count);
     let cpu = cpu_time();
     for tx in &singles {
         let start = Instant::now();
-        client.check(std::slice::from_ref(tx), false)?;
+        client.check_one(tx)?;
         times.push(start.elapsed());
     }
     let cpu = cpu_time() - cpu;
     times.sort_unstable();
-    let mean = times.iter().sum::<Duration>().as_secs_f64() * 1e6 / times.len() as f64;
-    report("check_tx/alone/mean", "us", mean);
-    report("check_tx/alone/p99", "us", times[times.len() * 99 / 100].as_secs_f64() * 1e6);
-    report("check_tx/alone/cpu", "us", cpu.as_secs_f64() * 1e6 / args.txs as f64);
+    report("check_tx.alone.mean", "us", each(times.iter().sum()))?;
+    report("check_tx.alone.p99", "us", times[times.len() * 99 / 100].as_secs_f64() * 1e6)?;
+    report("check_tx.alone.cpu", "us", each(cpu))?;
 
-    // In flight together: what a flood of transactions gives. The client's own CPU time is in this figure.
-    let many = chain.transfers(args.txs);
+    // In flight together, as under a flood. The CPU time of the client is in the figure.
+    let many = chain.transfers(count);
     let (start, cpu) = (Instant::now(), cpu_time());
     client.check(&many, false)?;
-    let (wall, cpu) = (start.elapsed(), cpu_time() - cpu);
-    report("check_tx/pipelined/mean", "us", wall.as_secs_f64() * 1e6 / args.txs as f64);
-    report("check_tx/pipelined/cpu", "us", cpu.as_secs_f64() * 1e6 / args.txs as f64);
+    report("check_tx.pipelined.mean", "us", each(start.elapsed()))?;
+    report("check_tx.pipelined.cpu", "us", each(cpu_time() - cpu))?;
 
     // After a block of the first half, the second is checked again.
     chain.finalize(singles)?;
     chain.commit()?;
     let (start, cpu) = (Instant::now(), cpu_time());
     client.check(&many, true)?;
-    let (wall, cpu) = (start.elapsed(), cpu_time() - cpu);
-    report("check_tx/recheck", "s per 5,000", wall.as_secs_f64() * 5_000.0 / args.txs as f64);
-    report("check_tx/recheck/cpu", "us", cpu.as_secs_f64() * 1e6 / args.txs as f64);
+    report("check_tx.recheck.all", "ms", start.elapsed().as_secs_f64() * 1e3)?;
+    report("check_tx.recheck.cpu", "us", each(cpu_time() - cpu))?;
 
-    let start = Instant::now();
     chain.finalize(many)?;
-    chain.commit()?;
-    report("check_tx/block after", "s", start.elapsed().as_secs_f64());
-    Ok(())
+    chain.commit()
 }
 
 /// CometBFT's side of the socket: writes without waiting, and a Flush at the end.
@@ -122,29 +118,43 @@ impl Client {
         Ok(Self { reader: BufReader::new(stream.try_clone()?), writer: BufWriter::new(stream) })
     }
 
-    /// Asks for all of them, then for a Flush; every answer must be code 0.
+    /// Asks for one, and waits.
+    fn check_one(&mut self, tx: &Bytes) -> Result<()> {
+        ask(&mut self.writer, std::slice::from_ref(tx), false)?;
+        answered(&mut self.reader, 1)
+    }
+
+    /// Asks for all of them, then for a Flush, and reads meanwhile.
     fn check(&mut self, txs: &[Bytes], again: bool) -> Result<()> {
         let Self { reader, writer } = self;
         thread::scope(|scope| {
-            let asked = scope.spawn(move || -> Result<()> {
-                for tx in txs {
-                    let ask = Ask::CheckTx(RequestCheckTx { tx: tx.clone(), r#type: i32::from(again) });
-                    writer.write_all(&Request { value: Some(ask) }.encode_length_delimited_to_vec())?;
-                }
-                let flush = Request { value: Some(Ask::Flush(RequestFlush {})) };
-                writer.write_all(&flush.encode_length_delimited_to_vec())?;
-                Ok(writer.flush()?)
-            });
-            for _ in txs {
-                let Some(Answer::CheckTx(ResponseCheckTx { code, log, .. })) = read(reader)? else {
-                    bail!("not an answer to CheckTx")
-                };
-                ensure!(code == 0, "CheckTx: {log}");
-            }
-            ensure!(matches!(read(reader)?, Some(Answer::Flush(_))), "not an answer to Flush");
+            let asked = scope.spawn(move || ask(writer, txs, again));
+            answered(reader, txs.len())?;
             asked.join().map_err(|_| anyhow::anyhow!("the writer panicked"))?
         })
     }
+}
+
+fn ask(writer: &mut impl Write, txs: &[Bytes], again: bool) -> Result<()> {
+    for tx in txs {
+        let ask = Ask::CheckTx(RequestCheckTx { tx: tx.clone(), r#type: i32::from(again) });
+        writer.write_all(&Request { value: Some(ask) }.encode_length_delimited_to_vec())?;
+    }
+    let flush = Request { value: Some(Ask::Flush(RequestFlush {})) };
+    writer.write_all(&flush.encode_length_delimited_to_vec())?;
+    Ok(writer.flush()?)
+}
+
+/// Reads so many answers, every one of which must be code 0, and that to the Flush.
+fn answered(reader: &mut BufReader<UnixStream>, count: usize) -> Result<()> {
+    for _ in 0..count {
+        let Some(Answer::CheckTx(ResponseCheckTx { code, log, .. })) = read(reader)? else {
+            bail!("not an answer to CheckTx")
+        };
+        ensure!(code == 0, "CheckTx: {log}");
+    }
+    ensure!(matches!(read(reader)?, Some(Answer::Flush(_))), "not an answer to Flush");
+    Ok(())
 }
 
 fn read(reader: &mut BufReader<UnixStream>) -> Result<Option<Answer>> {

@@ -1,6 +1,7 @@
 //! `gantry-bench`: every measurement of `./dev bench` as a subcommand. Figures go to standard output, one JSON object a
 //! line; what is said about them goes to standard error.
 
+mod chain;
 mod check_tx;
 mod exec;
 mod tree;
