@@ -8,9 +8,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-/// Versions of rows are dropped this many heights at a time, because each time costs a write of RocksDB's manifest.
-const DROP_STEP: u64 = 100;
-
 pub(super) struct Keeper {
     /// `None` once stopping.
     jobs: Option<SyncSender<Job>>,
@@ -115,7 +112,7 @@ fn keep(shared: &Shared, forest: &Forest, stop: &AtomicBool) -> Result<(), Store
     let mut retention = rocks.retention.lock();
     let pinned = retention.pins.keys().next().copied().unwrap_or(height);
     let from = height.saturating_sub(options.keep_recent.max(options.proof_window)).min(pinned);
-    if from < retention.from.saturating_add(DROP_STEP) {
+    if from < retention.from.saturating_add(options.prune_interval) {
         return Ok(());
     }
     retention.from = from;

@@ -1,5 +1,6 @@
 //! The node's database; its layout, invariants and recovery are described in the crate's README.
 
+mod cache;
 mod forest;
 mod keeper;
 mod rocks;
@@ -39,6 +40,11 @@ pub struct StoreOptions {
     pub history_rows: u64,
     /// The size of RocksDB's block cache in bytes.
     pub cache_bytes: usize,
+    /// The size of the cache of single rows before it, in bytes.
+    pub row_cache_bytes: usize,
+    /// Versions of rows that have left the windows are dropped this many heights at a time: each time costs a synced
+    /// write of RocksDB's manifest.
+    pub prune_interval: u64,
 }
 
 impl Default for StoreOptions {
@@ -49,6 +55,8 @@ impl Default for StoreOptions {
             tree_interval: 1000,
             history_rows: 250_000,
             cache_bytes: 256 << 20,
+            row_cache_bytes: 128 << 20,
+            prune_interval: 100,
         }
     }
 }
@@ -166,14 +174,14 @@ impl Store {
     /// [`StoreError::UnknownStore`] if the database holds a store that is not among `names`; [`StoreError::Corrupt`] if
     /// the trees that come out do not have the recorded app hash.
     pub fn open(path: &Path, names: &[StoreName], options: StoreOptions) -> Result<Self, StoreError> {
-        Self::start(Rocks::open(path, names, options.cache_bytes, None)?, options)
+        Self::start(Rocks::open(path, names, &options, None)?, options)
     }
 
     /// A database in memory, for tests.
     pub fn temporary(names: &[StoreName]) -> Result<Self, StoreError> {
-        let options = StoreOptions { cache_bytes: 8 << 20, ..StoreOptions::default() };
+        let options = StoreOptions { cache_bytes: 8 << 20, row_cache_bytes: 8 << 20, ..StoreOptions::default() };
         let env = rocksdb::Env::mem_env()?;
-        Self::start(Rocks::open(Path::new("/state"), names, options.cache_bytes, Some(&env))?, options)
+        Self::start(Rocks::open(Path::new("/state"), names, &options, Some(&env))?, options)
     }
 
     fn start(rocks: Rocks, options: StoreOptions) -> Result<Self, StoreError> {
@@ -293,6 +301,7 @@ impl Store {
         batch.write_synced()?;
         fail::point("commit: written");
 
+        rocks.cache(height, &changes);
         let snapshot = Snapshot::open(rocks, height, height)?;
         let tip = Tip { forest: Arc::clone(&forest), app_hash, meta: Some(meta.to_vec()), first, snapshot };
         self.shared.remember(Arc::clone(&forest), height);

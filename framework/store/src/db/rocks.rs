@@ -1,7 +1,9 @@
 //! RocksDB: column families, keys, and nothing about what they mean together.
 
+use super::StoreOptions;
+use super::cache::RowCache;
 use super::rows::{CommitRow, TipRow, decode};
-use crate::{StoreError, StoreName};
+use crate::{Changes, StoreError, StoreName};
 use parking_lot::Mutex;
 use prost::Message;
 use rocksdb::{
@@ -27,9 +29,16 @@ const CHANGES_FROM: &[u8] = b"changes-from";
 /// Height: its saved trees are complete.
 const SAVED: &[u8] = b"saved/";
 
+/// The size of all memtables together.
+const MEMTABLE_BYTES: usize = 128 << 20;
+
 pub(super) struct Rocks {
     db: DB,
     names: Vec<StoreName>,
+    /// RocksDB's blocks, indexes and filters.
+    blocks: Cache,
+    /// Rows of the last height.
+    pub(super) rows: RowCache,
     /// What keeps versions of rows from being dropped.
     pub(super) retention: Mutex<Retention>,
 }
@@ -46,7 +55,7 @@ impl Rocks {
     pub(super) fn open(
         path: &Path,
         names: &[StoreName],
-        cache_bytes: usize,
+        wanted: &StoreOptions,
         env: Option<&Env>,
     ) -> Result<Self, StoreError> {
         let mut names = names.to_vec();
@@ -60,27 +69,49 @@ impl Rocks {
         options.set_atomic_flush(true);
         options.set_max_background_jobs(4);
         options.set_keep_log_file_num(4);
+        // Files that stay open hold memory for their indexes; more than these are opened when they are read.
+        options.set_max_open_files(1000);
+        // All memtables together: the bound of what a commit leaves in memory.
+        options.set_db_write_buffer_size(MEMTABLE_BYTES);
+        // Flushes and merges reach the disk as they go, not all at once under a commit's sync.
+        options.set_bytes_per_sync(1 << 20);
+        // There is one writer.
+        options.set_allow_concurrent_memtable_write(false);
         if let Some(env) = env {
             options.set_env(env);
         }
-        let cache = Cache::new_lru_cache(cache_bytes);
+        let blocks = Cache::new_lru_cache(wanted.cache_bytes);
         let family = |name: &str| {
             let mut table = BlockBasedOptions::default();
-            table.set_block_cache(&cache);
+            table.set_block_cache(&blocks);
             table.set_bloom_filter(10.0, false);
+            // Indexes and filters count as blocks, so that their memory is bounded too.
+            table.set_cache_index_and_filter_blocks(true);
+            table.set_pin_l0_filter_and_index_blocks_in_cache(true);
+            table.set_format_version(5);
             let mut options = Options::default();
-            options.set_block_based_table_factory(&table);
             options.set_compression_type(DBCompressionType::Lz4);
-            if name == STATE {
-                set_versioned(&mut options);
+            match name {
+                STATE => {
+                    set_versioned(&mut options);
+                    options.set_write_buffer_size(MEMTABLE_BYTES / 2);
+                    // Rows that are looked up in vain do not cost a search in the memtable.
+                    options.set_memtable_prefix_bloom_ratio(0.02);
+                    options.set_memtable_whole_key_filtering(true);
+                }
+                // Hashes do not compress.
+                TREES => options.set_compression_type(DBCompressionType::None),
+                _ => {}
             }
+            options.set_block_based_table_factory(&table);
             ColumnFamilyDescriptor::new(name, options)
         };
         let families = [STATE, CHANGES, COMMITS, TREES].map(family);
         let db = DB::open_cf_descriptors(&options, path, families)?;
-        let rocks = Self { db, names, retention: Mutex::default() };
+        let mut rocks = Self { db, names, blocks, rows: RowCache::new(0, 0), retention: Mutex::default() };
         let from = rocks.db.get_full_history_ts_low(rocks.family(STATE))?;
         rocks.retention.lock().from = <[u8; 8]>::try_from(from).map_or(0, u64::from_be_bytes);
+        rocks.rows = RowCache::new(wanted.row_cache_bytes, rocks.tip()?.map_or(0, |tip| tip.height));
         Ok(rocks)
     }
 
@@ -108,8 +139,27 @@ impl Rocks {
         options
     }
 
-    pub(super) fn state(&self, store: StoreName, key: &[u8], at: &ReadOptions) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.db.get_cf_opt(self.family(STATE), state_key(store, key), at)?)
+    /// What `read` makes of a row as of `height`; `at` are the options to read at that height.
+    pub(super) fn state<T>(
+        &self,
+        store: StoreName,
+        key: &[u8],
+        height: u64,
+        at: &ReadOptions,
+        read: impl Fn(Option<&[u8]>) -> T,
+    ) -> Result<T, StoreError> {
+        let key = state_key(store, key);
+        if let Some(answer) = self.rows.get(&key, height, &read) {
+            return Ok(answer);
+        }
+        let value = self.db.get_pinned_cf_opt(self.family(STATE), &key, at)?;
+        self.rows.fill(key, height, value.as_deref());
+        Ok(read(value.as_deref()))
+    }
+
+    /// Keeps what was committed at `height` in memory. To be called once it is on disk, before anybody reads there.
+    pub(super) fn cache(&self, height: u64, changes: &Changes) {
+        self.rows.commit(height, changes.iter().map(|(store, key, value)| (state_key(store, key), value)));
     }
 
     pub(super) fn scan_state<'a>(
@@ -144,6 +194,15 @@ impl Rocks {
     pub(super) fn compact(&self) {
         self.db.flush_cf(self.family(STATE)).unwrap();
         self.db.compact_range_cf(self.family(STATE), None::<&[u8]>, None::<&[u8]>);
+    }
+
+    /// The bytes of the memtables, and of the block cache.
+    pub(super) fn memory(&self) -> Result<(u64, u64), StoreError> {
+        let memtables: Result<Option<u64>, _> = [STATE, CHANGES, COMMITS, TREES]
+            .iter()
+            .map(|name| self.db.property_int_value_cf(self.family(name), "rocksdb.size-all-mem-tables"))
+            .sum();
+        Ok((memtables?.unwrap_or_default(), self.blocks.get_usage() as u64))
     }
 
     // --- single rows ---

@@ -61,7 +61,12 @@ impl Drop for View {
 impl KvRead for Snapshot {
     fn get(&self, store: StoreName, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         self.check(store)?;
-        self.0.rocks.state(store, key, &self.0.at)
+        self.0.rocks.state(store, key, self.0.height, &self.0.at, |value| value.map(<[u8]>::to_vec))
+    }
+
+    fn has(&self, store: StoreName, key: &[u8]) -> Result<bool, StoreError> {
+        self.check(store)?;
+        self.0.rocks.state(store, key, self.0.height, &self.0.at, |value| value.is_some())
     }
 
     fn scan<'a>(

@@ -85,7 +85,15 @@ static REFERENCE: LazyLock<Reference> = LazyLock::new(|| {
 
 /// Small windows, so that everything happens within a few blocks; trees of two or three blocks stay in memory.
 fn small() -> StoreOptions {
-    StoreOptions { keep_recent: 4, proof_window: 8, tree_interval: 3, history_rows: 50, cache_bytes: 1 << 20 }
+    StoreOptions {
+        keep_recent: 4,
+        proof_window: 8,
+        tree_interval: 3,
+        history_rows: 50,
+        cache_bytes: 1 << 20,
+        row_cache_bytes: 1 << 16,
+        prune_interval: 100,
+    }
 }
 
 fn open(dir: &TempDir) -> Store {
@@ -236,6 +244,66 @@ fn readers_see_whole_heights_while_blocks_are_committed() {
         }
     });
     check(&store);
+}
+
+#[test]
+fn rows_in_memory_are_those_of_the_height_that_is_read() {
+    const LAST: u64 = 250;
+    /// As [`REFERENCE`]: all rows of every height.
+    static HEIGHTS: LazyLock<Vec<BTreeMap<(StoreName, Vec<u8>), Vec<u8>>>> = LazyLock::new(|| {
+        let rows = |height| dump(&REFERENCE.store.snapshot_at(height).unwrap());
+        let of = |height| rows(height).into_iter().map(|(store, key, value)| ((store, key), value)).collect();
+        std::iter::once(BTreeMap::new()).chain((1..=LAST).map(of)).collect()
+    });
+    LazyLock::force(&HEIGHTS);
+    // A cache that holds all rows, one that forgets most of them, none.
+    for row_cache_bytes in [1 << 20, 1 << 16, 0] {
+        let dir = TempDir::new().unwrap();
+        let options = || StoreOptions { row_cache_bytes, keep_recent: 20, ..small() };
+        let store = Store::open(dir.path(), NAMES, options()).unwrap();
+        advance(&store);
+        let reader = |seed: u64| {
+            let mut random = seed;
+            let mut next = |below: u64| {
+                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (random >> 33) % below
+            };
+            let mut held = store.snapshot();
+            while store.height() < LAST {
+                held = match next(4) {
+                    0 => held,
+                    1 => store.snapshot_at(store.height().saturating_sub(next(10)).max(1)).unwrap(),
+                    _ => store.snapshot(),
+                };
+                let rows = &HEIGHTS[usize::try_from(held.height()).unwrap()];
+                for _ in 0..20 {
+                    let key = format!("key-{}", next(100)).into_bytes();
+                    let name = NAMES[usize::try_from(next(2)).unwrap()];
+                    let known = rows.get(&(name, key.clone()));
+                    assert_eq!(held.get(name, &key).unwrap().as_ref(), known, "height {}", held.height());
+                    assert_eq!(held.has(name, &key).unwrap(), known.is_some());
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            for seed in 1..4 {
+                scope.spawn(move || reader(seed));
+            }
+            while store.height() < LAST {
+                advance(&store);
+            }
+        });
+        assert_eq!(store.shared.rocks.rows.bytes() > 0, row_cache_bytes > 0);
+        drop(store);
+        // A start begins with nothing in memory, at its height.
+        let store = Store::open(dir.path(), NAMES, options()).unwrap();
+        let snapshot = store.snapshot();
+        for _ in 0..2 {
+            for ((name, key), value) in &HEIGHTS[usize::try_from(LAST).unwrap()] {
+                assert_eq!(snapshot.get(*name, key).unwrap().as_ref(), Some(value));
+            }
+        }
+    }
 }
 
 #[test]
