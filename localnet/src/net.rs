@@ -4,77 +4,107 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result};
-use gantry_client::{Chain, Endpoints, GasPrice, Sender};
+use anyhow::{Context, Result, ensure};
 use gantry_keyring::{HdPath, Keyring};
-use gantry_proto::gantry::provider::v1::QueryOffersRequest;
-use nix::sys::signal;
-use tendermint_rpc::Client;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use crate::{
-    ports::free_ports,
-    process::{Process, binary, pid, run},
-    wait::until,
-    worker::{Worker, WorkerOptions},
+    link::{self, Cable},
+    node::{Node, text},
+    process::{binary, run},
 };
+
+/// Longest that a network may take from its start to a block.
+pub const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// What a network is made of.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct NetOptions {
     /// Chain id.
     pub chain_id: String,
     /// Where everything lies; created if absent.
     pub dir: PathBuf,
-    /// CometBFT's pause after a block: most of the block interval on one machine.
-    pub timeout_commit: Duration,
-    /// Keys with money at genesis, besides the workers': name and coins.
-    pub accounts: Vec<(String, String)>,
-    /// Worker keys to fund at genesis.
-    pub workers: Vec<String>,
+    /// Validators of equal power.
+    pub validators: usize,
+    /// Keys with money at genesis, made in the test keyring of the first node: name and coins.
+    pub keys: Vec<(String, String)>,
+    /// More money at genesis: address and amount of `ugantry`.
+    pub balances: Vec<(String, u128)>,
+    /// Whether nodes dial each other through links that can be cut.
+    pub links: bool,
+    /// What differs from `config.toml` as `init` writes it, such as `("mempool.size", 500.into())`.
+    pub config: Vec<(&'static str, toml_edit::Value)>,
+    /// What differs from `app.toml`.
+    pub app_config: Vec<(&'static str, toml_edit::Value)>,
+    /// Another CometBFT than the one `gantryd` finds.
+    pub cometbft: Option<PathBuf>,
 }
 
-impl Options {
-    /// A fast chain in a folder with one rich account, `renter`.
+impl NetOptions {
+    /// Four validators with the node's defaults, and nobody with money.
     #[must_use]
     pub fn new(dir: &Path) -> Self {
         Self {
             chain_id: "gantry-local-1".into(),
             dir: dir.to_owned(),
-            timeout_commit: Duration::from_millis(200),
-            accounts: vec![("renter".into(), "1000000000ugantry".into())],
-            workers: Vec::new(),
+            validators: 4,
+            keys: Vec::new(),
+            balances: Vec::new(),
+            links: false,
+            config: Vec::new(),
+            app_config: Vec::new(),
+            cometbft: None,
         }
     }
 }
 
-/// Coins of each worker at genesis: a bond of 120 gantry (over the least, so that a slash does not end its work), and fees.
-const WORKER_COINS: &str = "150000000ugantry";
-/// Longest that a node may take from its start to a block.
-const START_LIMIT: Duration = Duration::from_secs(60);
-
-/// One validator and its workers.
-#[derive(Debug)]
-pub struct Localnet {
-    options: Options,
-    endpoints: Endpoints,
-    p2p: u16,
-    node: Process,
-    /// The workers, in the order they were started.
-    pub workers: Vec<Worker>,
+/// How a node that comes later gets what happened before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sync {
+    /// It executes every block from genesis.
+    Blocks,
+    /// It restores a snapshot of a peer, trusting a recent header alone.
+    State,
 }
 
-impl Localnet {
-    /// Creates the genesis, starts the node and waits for its first block.
-    pub async fn start(options: Options) -> Result<Self> {
+/// Validators, and full nodes that came later. All end with it.
+#[derive(Debug)]
+pub struct Net {
+    options: NetOptions,
+    nodes: Vec<Node>,
+    links: JoinSet<()>,
+}
+
+impl Net {
+    /// Makes homes and one genesis, without starting anything: for changes to the genesis before the first block.
+    pub fn create(options: NetOptions) -> Result<Self> {
+        ensure!(options.validators > 0, "a network needs a validator");
         fs::create_dir_all(&options.dir)?;
-        let [rpc, grpc, p2p] = free_ports()?;
-        let endpoints = Endpoints { rpc: format!("http://127.0.0.1:{rpc}"), grpc: format!("http://127.0.0.1:{grpc}") };
-        let home = options.dir.join("node");
-        initialise(&options, &home)?;
-        let node = start_node(&home, &endpoints, p2p)?;
-        let mut net = Self { options, endpoints, p2p, node, workers: Vec::new() };
-        net.wait_for_height(1).await?;
+        let mut net = Self { options, nodes: Vec::new(), links: JoinSet::new() };
+        for _ in 0..net.options.validators {
+            net.add_home()?;
+        }
+        net.write_genesis()?;
+        for i in 0..net.nodes.len() {
+            net.configure(i, &[])?;
+        }
         Ok(net)
+    }
+
+    /// Makes a network, starts it, and waits until every node has the first block.
+    pub async fn start(options: NetOptions) -> Result<Self> {
+        let mut net = Self::create(options)?;
+        net.start_all().await?;
+        Ok(net)
+    }
+
+    /// Starts every node, and waits until all have the first block.
+    pub async fn start_all(&mut self) -> Result<()> {
+        for node in &mut self.nodes {
+            node.start()?;
+        }
+        self.wait_for_height(1, START_LIMIT).await
     }
 
     /// Folder of everything.
@@ -83,175 +113,181 @@ impl Localnet {
         &self.options.dir
     }
 
-    /// Home of the validator.
+    /// The nodes: validators first, then those that joined.
     #[must_use]
-    pub fn home(&self) -> PathBuf {
-        self.options.dir.join("node")
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
     }
 
-    /// Where the node listens.
-    #[must_use]
-    pub fn endpoints(&self) -> &Endpoints {
-        &self.endpoints
+    /// One node.
+    pub fn node(&mut self, i: usize) -> &mut Node {
+        &mut self.nodes[i]
     }
 
-    /// The validator's process.
-    pub fn node(&mut self) -> &mut Process {
-        &mut self.node
-    }
-
-    /// A connection to the node.
-    pub async fn chain(&self) -> Result<Chain> {
-        Ok(Chain::connect(self.endpoints.clone()).await?)
+    /// Genesis, as every node has it; to be changed before the start.
+    pub fn edit_genesis(&mut self, edit: impl FnOnce(&mut Value) -> Result<()>) -> Result<()> {
+        let mut genesis = read_genesis(self.nodes[0].home())?;
+        edit(&mut genesis)?;
+        let text = serde_json::to_vec_pretty(&genesis)?;
+        for node in &self.nodes {
+            fs::write(genesis_path(node.home()), &text)?;
+        }
+        run(&binary("gantryd")?, &["genesis", "validate", "--home", text_of(&self.nodes[0])?])?;
+        Ok(())
     }
 
     /// The test keyring that holds the keys funded at genesis.
     #[must_use]
     pub fn keyring(&self) -> Keyring {
-        Keyring::test(&self.home())
+        Keyring::test(self.nodes[0].home())
     }
 
-    /// A sender for one of those keys.
-    pub async fn sender(&self, key: &str) -> Result<Sender> {
-        Ok(Sender::new(self.chain().await?, self.keyring().signer(key)?, GasPrice::default()))
+    /// Adds a full node and starts it; its number. It dials all validators, which do not know it.
+    pub async fn join(&mut self, sync: Sync) -> Result<usize> {
+        let i = self.add_home()?;
+        fs::copy(genesis_path(self.nodes[0].home()), genesis_path(self.nodes[i].home()))?;
+        let more = match sync {
+            Sync::Blocks => Vec::new(),
+            Sync::State => self.trust().await?,
+        };
+        self.configure(i, &more)?;
+        self.nodes[i].start()?;
+        Ok(i)
     }
 
-    /// Waits until the application has committed this height (CometBFT counts a block before that); says what the node's
-    /// log says when it has died.
-    pub async fn wait_for_height(&mut self, height: u64) -> Result<u64> {
-        let endpoints = self.endpoints.clone();
-        let node = &mut self.node;
-        let reached = until(&format!("block {height}"), START_LIMIT, async || {
-            if let Err(error) = node.check() {
-                return Ok(Some(Err(error)));
-            }
-            let chain = Chain::connect(endpoints.clone()).await?;
-            let now = chain.rpc().abci_info().await?.last_block_height.value();
-            Ok((now >= height).then_some(Ok(now)))
-        })
-        .await;
-        reached.with_context(|| format!("the node does not make blocks; its log ends:\n{}", self.node.tail(15)))?
-    }
-
-    /// Starts a worker for a key funded at genesis.
-    pub fn start_worker(&mut self, options: WorkerOptions) -> Result<()> {
-        let worker = Worker::start(options, &self.options.dir, &self.home(), &self.endpoints)?;
-        self.workers.push(worker);
+    /// Takes a node off the network: connections are closed, or nothing passes and nobody is told.
+    pub fn disconnect(&self, i: usize, how: Cable) -> Result<()> {
+        ensure!(self.options.links, "this network has direct links");
+        self.nodes[i].plug(how);
         Ok(())
     }
 
-    /// Waits until as many offers are on the market as there are workers.
-    pub async fn wait_for_offers(&mut self, count: usize) -> Result<()> {
-        let chain = self.chain().await?;
-        let workers = &mut self.workers;
-        until(&format!("{count} offers"), START_LIMIT, async || {
-            // A worker that has ended will not offer anything, so there is nothing to wait for.
-            if let Some(error) = workers.iter_mut().find_map(|w| w.process.check().err()) {
-                return Ok(Some(Err(error)));
-            }
-            let offers = chain.providers().offers(QueryOffersRequest::default()).await?.into_inner().offers;
-            Ok((offers.len() >= count).then_some(Ok(())))
-        })
-        .await?
+    /// Takes a node back.
+    pub fn reconnect(&self, i: usize) {
+        self.nodes[i].plug(Cable::Plugged);
     }
 
-    /// kill -9 of the node; its CometBFT dies with it.
-    pub fn kill_node(&mut self) -> Result<()> {
-        self.node.kill()
-    }
-
-    /// kill -9 of CometBFT alone: the node must start it again.
-    pub fn kill_cometbft(&mut self) -> Result<()> {
-        for child in self.node.children()? {
-            signal::kill(pid(child)?, signal::Signal::SIGKILL)?;
+    /// Waits until the application of every node has committed this height.
+    pub async fn wait_for_height(&mut self, height: u64, limit: Duration) -> Result<()> {
+        for node in &mut self.nodes {
+            node.wait_for_height(height, limit).await?;
         }
         Ok(())
     }
 
-    /// Starts the node again after a kill.
-    pub fn restart_node(&mut self) -> Result<()> {
-        self.node = start_node(&self.home(), &self.endpoints, self.p2p)?;
-        Ok(())
-    }
-
-    /// Starts a second full node with nothing but the genesis: it must reach the same state. Its gRPC and RPC
-    /// endpoints come with it.
-    pub fn start_follower(&self) -> Result<(Process, Endpoints)> {
-        let home = self.options.dir.join("follower");
-        let gantryd = binary("gantryd")?;
-        run(&gantryd, &["init", "follower", "--chain-id", &self.options.chain_id, "--home", text(&home)?])?;
-        fs::copy(self.home().join("config/genesis.json"), home.join("config/genesis.json"))?;
-
-        let peer_id = run(&gantryd, &["comet", "show-node-id", "--home", text(&self.home())?])?;
-        let [rpc, grpc, p2p] = free_ports()?;
-        let endpoints = Endpoints { rpc: format!("http://127.0.0.1:{rpc}"), grpc: format!("http://127.0.0.1:{grpc}") };
-        tune(&home, &self.options, &format!("{}@127.0.0.1:{}", peer_id.trim(), self.p2p))?;
-        Ok((start_node(&home, &endpoints, p2p)?, endpoints))
-    }
-
-    /// Stops workers and node in order, and says so if one does not stop by itself.
+    /// Stops all nodes at once, and says so if one does not stop by itself.
     pub async fn stop(mut self) -> Result<()> {
-        for worker in &mut self.workers {
-            worker.process.stop().await?;
+        let ended = self.nodes.iter_mut().map(Node::stop);
+        let ended = futures::future::join_all(ended).await;
+        ended.into_iter().collect()
+    }
+
+    fn add_home(&mut self) -> Result<usize> {
+        let i = self.nodes.len();
+        let home = self.options.dir.join(format!("node-{i}"));
+        ensure!(!home.exists(), "{} exists: there is a network already", home.display());
+        self.nodes.push(Node::init(home, &self.options.chain_id, self.options.cometbft.clone())?);
+        Ok(i)
+    }
+
+    /// The first node's genesis with all validators and everybody's money.
+    fn write_genesis(&mut self) -> Result<()> {
+        let validators = self.nodes.iter().map(|node| Ok(read_genesis(node.home())?["validators"][0].clone()));
+        let validators: Vec<Value> = validators.collect::<Result<_>>()?;
+        let keyring = self.keyring();
+        let mut accounts = Vec::new();
+        for (name, coins) in &self.options.keys {
+            let key = keyring.create(name, HdPath::default())?;
+            accounts.push(json!({"address": key.address, "coins": [coin(coins)?]}));
         }
-        self.node.stop().await?;
-        Ok(())
+        accounts.extend(self.options.balances.iter().map(|(address, amount)| {
+            json!({"address": address, "coins": [{"denom": "ugantry", "amount": amount.to_string()}]})
+        }));
+        let list = self.options.dir.join("accounts.json");
+        fs::write(&list, serde_json::to_vec(&accounts)?)?;
+        let home = text_of(&self.nodes[0])?;
+        run(&binary("gantryd")?, &["genesis", "bulk-add-genesis-account", text(&list)?, "--home", home])?;
+        self.edit_genesis(|genesis| {
+            genesis["validators"] = validators.into();
+            Ok(())
+        })
+    }
+
+    /// Writes a node's `config.toml` and `app.toml`. Loopback needs none of the caution of a network, and addresses that
+    /// nodes tell each other would lead around the links.
+    fn configure(&mut self, i: usize, more: &[(&'static str, toml_edit::Value)]) -> Result<()> {
+        let mut peers = Vec::new();
+        for j in (0..self.options.validators).filter(|j| *j != i) {
+            let target = self.nodes[j].p2p;
+            let port = match self.options.links {
+                true => {
+                    let ends = [i, j].map(|end| self.nodes[end].cable.subscribe());
+                    link::start(&mut self.links, target, ends)?
+                }
+                false => target.port(),
+            };
+            peers.push(format!("{}@127.0.0.1:{port}", self.nodes[j].id()?));
+        }
+        let mut config: Vec<(&str, toml_edit::Value)> = vec![
+            ("p2p.persistent_peers", peers.join(",").into()),
+            ("p2p.addr_book_strict", false.into()),
+            ("p2p.allow_duplicate_ip", true.into()),
+            ("p2p.pex", false.into()),
+        ];
+        config.extend_from_slice(&self.options.config);
+        config.extend_from_slice(more);
+        let home = self.nodes[i].home();
+        edit_toml(&home.join("config/config.toml"), &config)?;
+        edit_toml(&home.join("config/app.toml"), &self.options.app_config)
+    }
+
+    /// `[statesync]` of a node that trusts the last header of the first validator.
+    async fn trust(&self) -> Result<Vec<(&'static str, toml_edit::Value)>> {
+        use tendermint_rpc::Client;
+        let servers: Vec<&str> =
+            self.nodes.iter().take(self.options.validators).map(|node| node.endpoints().rpc.as_str()).collect();
+        // A light client needs a second opinion; of a single validator it gets the same one twice.
+        let servers = [servers.as_slice(), &servers[..1]].concat()[..2.max(servers.len())].join(",");
+        let header = self.nodes[0].rpc().latest_commit().await?.signed_header;
+        Ok(vec![
+            ("statesync.enable", true.into()),
+            ("statesync.rpc_servers", servers.into()),
+            ("statesync.trust_height", i64::try_from(header.header.height.value())?.into()),
+            ("statesync.trust_hash", header.header.hash().to_string().into()),
+            ("statesync.discovery_time", "5s".into()),
+        ])
     }
 }
 
-fn initialise(options: &Options, home: &Path) -> Result<()> {
-    let gantryd = binary("gantryd")?;
-    let home_text = text(home)?;
-    run(&gantryd, &["init", "validator", "--chain-id", &options.chain_id, "--home", home_text])?;
-    let keyring = Keyring::test(home);
-    let workers = options.workers.iter().map(|name| (name.clone(), WORKER_COINS.to_owned()));
-    for (name, coins) in options.accounts.iter().cloned().chain(workers) {
-        let key = keyring.create(&name, HdPath::default())?;
-        run(&gantryd, &["genesis", "add-genesis-account", &key.address, &coins, "--home", home_text])?;
+/// Sets values at dotted paths; tables that are missing are made.
+pub(crate) fn edit_toml(path: &Path, values: &[(&'static str, toml_edit::Value)]) -> Result<()> {
+    let mut config: toml_edit::DocumentMut = fs::read_to_string(path)?.parse()?;
+    for (key, value) in values {
+        let item = match key.rsplit_once('.') {
+            None => &mut config[*key],
+            Some((table, key)) => &mut config[table][key],
+        };
+        *item = toml_edit::value(value.clone());
     }
-    widen_windows(home)?;
-    run(&gantryd, &["genesis", "validate", "--home", home_text])?;
-    tune(home, options, "")
+    fs::write(path, config.to_string()).with_context(|| path.display().to_string())
 }
 
-/// Windows are counted in blocks for a network's second-long ones. Blocks are five times as fast here, and the workers
-/// share few processors, so that an honest one may be late by seconds.
-fn widen_windows(home: &Path) -> Result<()> {
-    let path = home.join("config/genesis.json");
-    let mut genesis: serde_json::Value = serde_json::from_slice(&fs::read(&path)?)?;
-    for (module, window) in
-        [("job", "ack_window_blocks"), ("verifier", "commit_window_blocks"), ("verifier", "reveal_window_blocks")]
-    {
-        let value = &mut genesis["app_state"][module]["params"][window];
-        let blocks: u64 = value.as_str().and_then(|v| v.parse().ok()).with_context(|| format!("{module} {window}"))?;
-        *value = (blocks * 5).to_string().into();
-    }
-    fs::write(&path, serde_json::to_vec_pretty(&genesis)?)?;
-    Ok(())
+fn genesis_path(home: &Path) -> PathBuf {
+    home.join("config/genesis.json")
 }
 
-/// Loopback needs none of the caution of a network.
-fn tune(home: &Path, options: &Options, peers: &str) -> Result<()> {
-    let path = home.join("config/config.toml");
-    let mut config: toml_edit::DocumentMut = fs::read_to_string(&path)?.parse()?;
-    config["consensus"]["timeout_commit"] = toml_edit::value(format!("{}ms", options.timeout_commit.as_millis()));
-    config["p2p"]["persistent_peers"] = toml_edit::value(peers);
-    config["p2p"]["addr_book_strict"] = toml_edit::value(false);
-    config["p2p"]["allow_duplicate_ip"] = toml_edit::value(true);
-    fs::write(&path, config.to_string())?;
-    Ok(())
+fn read_genesis(home: &Path) -> Result<Value> {
+    Ok(serde_json::from_slice(&fs::read(genesis_path(home))?)?)
 }
 
-fn start_node(home: &Path, endpoints: &Endpoints, p2p: u16) -> Result<Process> {
-    let rpc = endpoints.rpc.replace("http://", "tcp://");
-    let grpc = endpoints.grpc.trim_start_matches("http://");
-    let p2p = format!("tcp://127.0.0.1:{p2p}");
-    let mut args = vec!["start", "--home", text(home)?, "--minimum-gas-prices", "0.0025ugantry"];
-    args.extend(["--rpc.laddr", &rpc, "--grpc.address", grpc, "--p2p.laddr", &p2p]);
-    let log = home.with_extension("log");
-    Process::spawn("gantryd", &binary("gantryd")?, &args, &log)
+fn text_of(node: &Node) -> Result<&str> {
+    text(node.home())
 }
 
-pub(crate) fn text(path: &Path) -> Result<&str> {
-    path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))
+/// `150000ugantry` as genesis has it.
+fn coin(text: &str) -> Result<Value> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (amount, denom) = text.split_at(digits);
+    ensure!(!amount.is_empty() && !denom.is_empty(), "{text:?} is no coin");
+    Ok(json!({"denom": denom, "amount": amount}))
 }

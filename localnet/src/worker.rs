@@ -4,7 +4,7 @@ use anyhow::Result;
 use gantry_client::Endpoints;
 
 use crate::{
-    net::text,
+    node::text,
     ports::free_ports,
     process::{Process, binary},
 };

@@ -1,6 +1,10 @@
 //! `gantryd genesis`: edits of `genesis.json` in the SDK's shape.
 
-use std::{fs, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::PathBuf,
+};
 
 use anyhow::{Context, Result, bail};
 use cosmos_sdk_proto::cosmos::base::v1beta1::Coin as ProtoCoin;
@@ -14,6 +18,14 @@ use crate::{modules, node::genesis::Genesis};
 pub(super) enum Command {
     /// Give an account coins from the start
     AddGenesisAccount(AddAccount),
+    /// Give the accounts of a JSON file coins from the start: [{"address": …, "coins": [{"denom": …, "amount": …}]}]
+    BulkAddGenesisAccount {
+        /// The file
+        file: PathBuf,
+        /// Add to what accounts have already
+        #[arg(long)]
+        append: bool,
+    },
     /// Check a genesis file
     #[command(visible_alias = "validate-genesis")]
     Validate {
@@ -36,6 +48,11 @@ pub(super) struct AddAccount {
 pub(super) fn run(client: &Client, command: Command) -> Result<()> {
     match command {
         Command::AddGenesisAccount(args) => add_account(client, &args),
+        Command::BulkAddGenesisAccount { file, append } => {
+            let text = fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
+            let entries: Vec<Entry> = serde_json::from_str(&text).with_context(|| file.display().to_string())?;
+            add_accounts(client, &entries.into_iter().map(Entry::checked).collect::<Result<Vec<_>>>()?, append)
+        }
         Command::Validate { file } => {
             let path = file.unwrap_or_else(|| client.home.genesis());
             validate(&path).with_context(|| format!("error validating genesis file {}", path.display()))?;
@@ -57,48 +74,76 @@ fn validate(path: &std::path::Path) -> Result<()> {
 pub(super) fn add_account(client: &Client, args: &AddAccount) -> Result<()> {
     let coins: Coins = args.coins.parse().context("failed to parse coins")?;
     let (address, _) = client.account(&args.address_or_key_name)?;
+    add_accounts(client, &[(address, coins)], args.append)
+}
+
+/// One account of a bulk file.
+#[derive(Debug, serde::Deserialize)]
+struct Entry {
+    address: String,
+    coins: Vec<Amount>,
+}
+
+#[derive(Debug, serde::Deserialize)]
+struct Amount {
+    denom: String,
+    amount: String,
+}
+
+impl Entry {
+    fn checked(self) -> Result<(Address, Coins)> {
+        let coins: Vec<_> =
+            self.coins.into_iter().map(|Amount { denom, amount }| ProtoCoin { denom, amount }).collect();
+        let address = self.address.parse().with_context(|| format!("{:?} is no address", self.address))?;
+        Ok((address, Coins::from_proto(&coins).with_context(|| self.address)?))
+    }
+}
+
+fn add_accounts(client: &Client, added: &[(Address, Coins)], append: bool) -> Result<()> {
     let mut genesis = Genesis::load(&client.home)?;
     let state = genesis.0.get_mut("app_state").context("genesis has no app_state")?;
-    credit(state, &address, &coins, args.append)?;
+    credit(state, added, append)?;
     genesis.save(&client.home)
 }
 
-/// Adds an account with its balance, or (`append`) to the balance of one that is there. The supply grows with it.
-fn credit(state: &mut Value, address: &Address, coins: &Coins, append: bool) -> Result<()> {
-    let text = address.to_string();
+/// Adds accounts with their balances, or (`append`) to the balances of those that are there. The supply grows with them.
+fn credit(state: &mut Value, added: &[(Address, Coins)], append: bool) -> Result<()> {
     let accounts = list(state, "/auth/accounts")?;
-    if !accounts.iter().any(|account| account_address(account) == Some(&text)) {
-        let number = free_number(accounts);
-        accounts.push(json!({
-            "@type": "/cosmos.auth.v1beta1.BaseAccount",
-            "address": text,
-            "pub_key": null,
-            "account_number": number.to_string(),
-            "sequence": "0",
-        }));
-    } else if !append {
-        bail!("account {text} already exists\nUse `append` flag to append account at existing address");
-    }
-
-    let balances = list(state, "/bank/balances")?;
-    match balances.iter_mut().find(|balance| balance["address"] == text) {
-        Some(balance) => add(&mut balance["coins"], coins)?,
-        None => {
-            let mut balance = json!({"address": text, "coins": []});
-            add(&mut balance["coins"], coins)?;
-            balances.push(balance);
-            // As the SDK does: by the bytes of the address.
-            balances.sort_by_key(|balance| balance["address"].as_str().and_then(|a| a.parse::<Address>().ok()));
+    let mut known: BTreeSet<String> = accounts.iter().filter_map(account_address).map(str::to_owned).collect();
+    let taken: BTreeSet<u64> =
+        accounts.iter().filter_map(|a| base_account(a)["account_number"].as_str()?.parse().ok()).collect();
+    let mut free = (0u64..).filter(|number| !taken.contains(number));
+    for (address, _) in added {
+        let text = address.to_string();
+        if known.insert(text.clone()) {
+            accounts.push(json!({
+                "@type": "/cosmos.auth.v1beta1.BaseAccount",
+                "address": text,
+                "pub_key": null,
+                "account_number": free.next().context("no account number is free")?.to_string(),
+                "sequence": "0",
+            }));
+        } else if !append {
+            bail!("account {text} already exists\nUse `append` flag to append account at existing address");
         }
     }
-    add(state.pointer_mut("/bank/supply").context("app_state.bank.supply is missing")?, coins)
-}
 
-/// The lowest account number that no account has.
-fn free_number(accounts: &[Value]) -> u64 {
-    let taken: std::collections::BTreeSet<u64> =
-        accounts.iter().filter_map(|a| base_account(a)["account_number"].as_str()?.parse().ok()).collect();
-    (0..).find(|number| !taken.contains(number)).unwrap_or_default()
+    let list = list(state, "/bank/balances")?;
+    // As the SDK does: by the bytes of the address.
+    let mut balances = BTreeMap::new();
+    for balance in list.drain(..) {
+        let address: Address = balance["address"].as_str().context("a balance has no address")?.parse()?;
+        balances.insert(address, balance);
+    }
+    for (address, coins) in added {
+        let fresh = || json!({"address": address.to_string(), "coins": []});
+        add(&mut balances.entry(address.clone()).or_insert_with(fresh)["coins"], coins)?;
+    }
+    list.extend(balances.into_values());
+    for (_, coins) in added {
+        add(state.pointer_mut("/bank/supply").context("app_state.bank.supply is missing")?, coins)?;
+    }
+    Ok(())
 }
 
 fn account_address(account: &Value) -> Option<&str> {
@@ -142,9 +187,9 @@ mod tests {
     fn accounts_balances_and_supply_grow_together() {
         let (alice, bob) = (Address::module("alice"), Address::module("bob"));
         let mut state = empty();
-        credit(&mut state, &alice, &"7ugantry,1atom".parse().unwrap(), false).unwrap();
-        credit(&mut state, &bob, &"5ugantry".parse().unwrap(), false).unwrap();
-        credit(&mut state, &bob, &"1ugantry".parse().unwrap(), true).unwrap();
+        credit(&mut state, &[(alice.clone(), "7ugantry,1atom".parse().unwrap())], false).unwrap();
+        credit(&mut state, &[(bob.clone(), "5ugantry".parse().unwrap())], false).unwrap();
+        credit(&mut state, &[(bob.clone(), "1ugantry".parse().unwrap())], true).unwrap();
         let numbers: Vec<_> = (0..2).map(|i| state["auth"]["accounts"][i]["account_number"].clone()).collect();
         assert_eq!(numbers, ["0", "1"]);
         assert_eq!(
@@ -171,10 +216,10 @@ mod tests {
         let alice = Address::module("alice");
         let mut state = empty();
         let most: Coins = format!("{}ugantry", u128::MAX).parse().unwrap();
-        credit(&mut state, &alice, &most, false).unwrap();
-        let error = credit(&mut state, &alice, &most, false).unwrap_err();
+        credit(&mut state, &[(alice.clone(), most.clone())], false).unwrap();
+        let error = credit(&mut state, &[(alice.clone(), most.clone())], false).unwrap_err();
         assert!(error.to_string().contains("already exists"), "{error}");
-        assert!(credit(&mut state, &alice, &most, true).is_err());
-        assert!(credit(&mut json!({}), &alice, &most, true).is_err());
+        assert!(credit(&mut state, &[(alice.clone(), most.clone())], true).is_err());
+        assert!(credit(&mut json!({}), &[(alice, most)], true).is_err());
     }
 }
