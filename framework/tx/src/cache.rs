@@ -1,91 +1,73 @@
-//! Signatures that were found good, so that the curve is asked once: at CheckTx or ahead of a block, in parallel.
+//! Transactions that were decoded, so that CheckTx, recheck, proposals and the block decode and verify them once.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use gantry_core::{Error, PubKey};
-use gantry_store::KvRead;
+use gantry_core::{MsgRouter, Result};
 use parking_lot::Mutex;
-use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    checked::{CheckedTx, SignMode},
-    sign::{sign_bytes, verify},
-    state::AnteState,
+    checked::{CheckedTx, check_size, decode_hashed},
+    limits::Limits,
 };
 
-/// Good signatures kept in each of the two generations.
-const GENERATION: usize = 1 << 16;
+#[expect(clippy::disallowed_types, reason = "looked up by key alone, never iterated; no result depends on it")]
+type ByHash = std::collections::HashMap<[u8; 32], Arc<CheckedTx>>;
 
-/// Remembers (transaction, chain id, account number, key) of good signatures. It changes no result, only its cost: all
-/// that a signature depends on is in the key, so a changed account gives a miss and a verification.
+/// Threads that decode a block meet in different ones.
+const SHARDS: usize = 16;
+/// Transactions kept in each of the two generations of a shard.
+const TXS: usize = (1 << 16) / SHARDS;
+/// Encoded bytes of the transactions of a generation of a shard. What is decoded takes a few times that.
+const BYTES: usize = (32 << 20) / SHARDS;
+
+/// Decoded transactions by the SHA-256 of all their bytes, with the signatures that were found good. It changes no
+/// result, only its cost.
+///
+/// At most 131,072 transactions of at most 64 MiB together, by age.
 #[derive(Debug, Default)]
-pub struct SignatureCache(Mutex<Generations>);
+pub struct TxCache([Mutex<Generations>; SHARDS]);
 
 #[derive(Debug, Default)]
 struct Generations {
-    young: BTreeSet<[u8; 32]>,
-    old: BTreeSet<[u8; 32]>,
+    young: ByHash,
+    young_bytes: usize,
+    old: ByHash,
 }
 
-impl Generations {
-    fn insert(&mut self, entry: [u8; 32]) {
-        if self.young.len() >= GENERATION {
-            self.old = std::mem::take(&mut self.young);
-        }
-        self.young.insert(entry);
-    }
-}
-
-impl SignatureCache {
-    /// Whether signer `i` of a transaction signed it directly, with this key, for this account of this chain.
-    pub(crate) fn verify(&self, tx: &CheckedTx, i: usize, chain_id: &str, number: u64, key: &PubKey) -> bool {
-        let entry = entry(tx, i, chain_id, number, key);
+impl TxCache {
+    /// Decodes a transaction, unless it is known. It is not remembered: see [`TxCache::keep`].
+    ///
+    /// # Errors
+    /// As [`decode`](crate::decode).
+    pub fn decode(&self, bytes: &[u8], limits: &Limits, router: &MsgRouter) -> Result<Arc<CheckedTx>> {
+        check_size(bytes, limits)?;
+        let hash = Sha256::digest(bytes).into();
         {
-            let generations = self.0.lock();
-            if generations.young.contains(&entry) || generations.old.contains(&entry) {
-                return true;
+            let generations = self.shard(&hash).lock();
+            if let Some(tx) = generations.young.get(&hash).or_else(|| generations.old.get(&hash)) {
+                return Ok(Arc::clone(tx));
             }
         }
-        let document = sign_bytes(&tx.body_bytes, &tx.auth_info_bytes, chain_id, number);
-        let good = tx.signatures.get(i).is_some_and(|signature| verify(key, &document, signature));
-        if good {
-            self.0.lock().insert(entry);
+        decode_hashed(bytes, hash, limits, router).map(Arc::new)
+    }
+
+    /// Remembers a transaction that will come again: in a proposal, in a block.
+    pub fn keep(&self, tx: &Arc<CheckedTx>) {
+        let mut generations = self.shard(&tx.hash).lock();
+        let Generations { young, young_bytes, old } = &mut *generations;
+        if young.contains_key(&tx.hash) {
+            return;
         }
-        good
+        if young.len() >= TXS || *young_bytes + tx.size > BYTES {
+            *old = std::mem::take(young);
+            *young_bytes = 0;
+        }
+        *young_bytes += tx.size;
+        young.insert(tx.hash, Arc::clone(tx));
     }
 
-    /// Verifies the signatures of a block in parallel, with numbers and keys from the state before it. The serial ante
-    /// then finds them here, unless an account has changed within the block.
-    pub fn verify_block(
-        &self,
-        txs: &[Result<CheckedTx, Error>],
-        snapshot: &(impl KvRead + Sync),
-        state: &dyn AnteState,
-        chain_id: &str,
-    ) {
-        txs.par_iter().flatten().for_each(|tx| {
-            for (i, (signer, info)) in tx.signers.iter().zip(&tx.signer_infos).enumerate() {
-                if info.mode != SignMode::DIRECT {
-                    continue;
-                }
-                // What cannot be read or is not there yet is the serial ante's to judge.
-                let Ok(Some(account)) = state.account(snapshot, signer) else { continue };
-                if let Some(key) = account.pub_key.or(info.pub_key) {
-                    self.verify(tx, i, chain_id, account.number, &key);
-                }
-            }
-        });
+    fn shard(&self, hash: &[u8; 32]) -> &Mutex<Generations> {
+        &self.0[usize::from(hash[0]) % SHARDS]
     }
-}
-
-fn entry(tx: &CheckedTx, i: usize, chain_id: &str, number: u64, key: &PubKey) -> [u8; 32] {
-    Sha256::new()
-        .chain_update(tx.hash)
-        .chain_update((i as u64).to_be_bytes())
-        .chain_update(number.to_be_bytes())
-        .chain_update(key.as_bytes())
-        .chain_update(chain_id)
-        .finalize()
-        .into()
 }

@@ -1,6 +1,6 @@
 //! The door: bytes in, a transaction whose form is right out. Nothing past it takes unchecked bytes.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::OnceLock};
 
 use cosmos_sdk_proto::cosmos::tx::{
     signing::v1beta1::SignMode as ProtoSignMode,
@@ -8,7 +8,6 @@ use cosmos_sdk_proto::cosmos::tx::{
 };
 use gantry_core::{Address, Coins, DynMsg, Error, MsgRouter, PubKey, Result, sdk};
 use prost::{Message, Name};
-use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -31,9 +30,21 @@ pub struct CheckedTx {
     pub(crate) has_extension_options: bool,
     pub(crate) signers: Vec<Address>,
     pub(crate) signer_infos: Vec<SignerInfo>,
+    /// Whether the key that a signer names, if any, gives its address.
+    pub(crate) keys_match: Vec<bool>,
+    /// What each signature was found good for.
+    pub(crate) good: Vec<OnceLock<Good>>,
     pub(crate) signatures: Vec<Vec<u8>>,
     pub(crate) hash: [u8; 32],
     pub(crate) size: usize,
+}
+
+/// What a signature covers besides the transaction's bytes.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Good {
+    pub(crate) chain_id: String,
+    pub(crate) account_number: u64,
+    pub(crate) key: PubKey,
 }
 
 /// What a transaction offers and may use.
@@ -138,21 +149,25 @@ impl std::fmt::Debug for CheckedTx {
     }
 }
 
-/// Decodes the transactions of a block, in parallel.
-#[must_use]
-pub fn decode_block<B: AsRef<[u8]> + Sync>(txs: &[B], limits: &Limits, router: &MsgRouter) -> Vec<Result<CheckedTx>> {
-    txs.par_iter().map(|bytes| decode(bytes.as_ref(), limits, router)).collect()
-}
-
 /// Decodes a transaction and runs every check that needs no state.
 ///
 /// # Errors
 /// sdk/2 for bytes that are not exactly one transaction of known fields, sdk/21 for too many of them, then the code of
 /// the first rule that is broken.
 pub fn decode(bytes: &[u8], limits: &Limits, router: &MsgRouter) -> Result<CheckedTx> {
+    check_size(bytes, limits)?;
+    decode_hashed(bytes, Sha256::digest(bytes).into(), limits, router)
+}
+
+pub(crate) fn check_size(bytes: &[u8], limits: &Limits) -> Result<()> {
     if bytes.len() > limits.bytes {
         return Err(sdk::tx_too_large(format!("{} bytes, limit: {}", bytes.len(), limits.bytes)));
     }
+    Ok(())
+}
+
+/// [`decode`] of bytes whose size was checked and whose SHA-256 is known.
+pub(crate) fn decode_hashed(bytes: &[u8], hash: [u8; 32], limits: &Limits, router: &MsgRouter) -> Result<CheckedTx> {
     let raw = raw::split(bytes, limits.signatures).map_err(sdk::tx_decode)?;
     let mut budget = Budget::new(limits);
     let body: TxBody = decode_known(raw.body, true, &mut budget)?;
@@ -196,6 +211,8 @@ pub fn decode(bytes: &[u8], limits: &Limits, router: &MsgRouter) -> Result<Check
         )));
     }
     let signer_infos = auth_info.signer_infos.into_iter().map(signer_info).collect::<Result<Vec<_>>>()?;
+    let named = signers.iter().zip(&signer_infos);
+    let keys_match = named.map(|(signer, info)| info.pub_key.is_none_or(|key| key.address() == *signer)).collect();
     let first = signers.first().ok_or_else(|| sdk::unauthorized("no message names a signer"))?;
 
     Ok(CheckedTx {
@@ -211,10 +228,12 @@ pub fn decode(bytes: &[u8], limits: &Limits, router: &MsgRouter) -> Result<Check
         memo: body.memo,
         timeout_height: body.timeout_height,
         has_extension_options: !body.extension_options.is_empty(),
+        good: signers.iter().map(|_| OnceLock::new()).collect(),
         signers,
         signer_infos,
+        keys_match,
         signatures: raw.signatures.into_iter().map(<[u8]>::to_vec).collect(),
-        hash: Sha256::digest(bytes).into(),
+        hash,
         size: bytes.len(),
     })
 }

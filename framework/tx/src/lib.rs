@@ -18,11 +18,12 @@ mod shape;
 mod sign;
 mod state;
 mod strict;
+mod verify;
 mod wire;
 
 pub use ante::{ANTE, AnteInput, AnteStep};
-pub use cache::SignatureCache;
-pub use checked::{CheckedTx, Fee, SignMode, SignerInfo, decode, decode_block};
+pub use cache::TxCache;
+pub use checked::{CheckedTx, Fee, SignMode, SignerInfo, decode};
 pub use limits::Limits;
 pub use price::MinGasPrices;
 pub use result::TxResult;

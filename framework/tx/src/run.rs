@@ -1,6 +1,9 @@
 //! Runs a transaction: a result for all bytes, whatever they do.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    borrow::Borrow,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use cosmos_sdk_proto::cosmos::base::abci::v1beta1::TxMsgData;
 use gantry_core::{BlockInfo, DynMsg, Error, Event, ExecMode, Fatal, GasMeter, MsgRouter, Result, TxCtx, attr, sdk};
@@ -9,7 +12,6 @@ use prost::Message;
 
 use crate::{
     ante::{ANTE, AnteInput},
-    cache::SignatureCache,
     checked::CheckedTx,
     price::MinGasPrices,
     result::TxResult,
@@ -23,8 +25,6 @@ pub struct Runtime<'a> {
     pub router: &'a MsgRouter,
     /// Accounts and fees.
     pub state: &'a dyn AnteState,
-    /// Signatures that were verified already.
-    pub signatures: &'a SignatureCache,
     /// What CheckTx asks for gas.
     pub min_gas_prices: &'a MinGasPrices,
 }
@@ -82,7 +82,7 @@ impl BlockGas {
 /// A broken state: the block must not be committed. Everything that is the transaction's fault is a result.
 pub fn run<B: KvRead>(
     rt: &Runtime<'_>,
-    tx: &Result<CheckedTx>,
+    tx: &Result<impl Borrow<CheckedTx>>,
     state: &mut Overlay<B>,
     block: &BlockInfo,
     mode: ExecMode,
@@ -94,7 +94,7 @@ pub fn run<B: KvRead>(
         return refuse(result, Error::user(sdk::CODESPACE, 11, "no block gas left to run tx: out of gas"));
     }
     let tx = match tx {
-        Ok(tx) => tx,
+        Ok(tx) => tx.borrow(),
         Err(error) => return refuse(result, error.clone()),
     };
 

@@ -18,7 +18,7 @@ use cosmos_sdk_proto::{
 };
 use gantry_core::{Address, Coins, Ctx, Error, Event, ExecMode, PubKey, Result};
 use gantry_store::{KvRead, Overlay};
-use gantry_tx::{ANTE, AnteAccount, AnteState, BlockGas, Limits, Runtime, decode_block, run};
+use gantry_tx::{ANTE, AnteAccount, AnteState, BlockGas, Limits, Runtime, run};
 use prost::{Message, Name};
 
 fn event(kind: &str, attributes: &[(&str, &str)]) -> Event {
@@ -599,25 +599,22 @@ fn verifying_a_block_ahead_changes_no_result() {
     forged.signatures[0][40] ^= 1;
     txs.push(forged.encode_to_vec());
 
-    let decoded = decode_block(&txs, &chain.limits, &chain.router);
     let outcomes: Vec<_> = [false, true]
         .into_iter()
         .map(|ahead| {
             let mut chain = Chain::new();
+            let decoded: Vec<_> = txs.iter().map(|tx| chain.decode(tx)).collect();
             let state = Counting(AtomicUsize::new(0));
             let snapshot = Overlay::new(gantry_core::Empty);
             let mut snapshot = snapshot;
             snapshot.apply(chain.state.changes().clone());
             if ahead {
-                chain.signatures.verify_block(&decoded, &snapshot, &state, CHAIN_ID);
+                let found: Vec<_> =
+                    decoded.iter().flatten().map(|tx| tx.verify_ahead(&snapshot, &state, CHAIN_ID)).collect();
+                assert_eq!(found, [true, true, true, true, true, true, true, false, false, false]);
                 state.0.store(0, Ordering::Relaxed);
             }
-            let rt = Runtime {
-                router: &chain.router,
-                state: &state,
-                signatures: &chain.signatures,
-                min_gas_prices: &chain.prices,
-            };
+            let rt = Runtime { router: &chain.router, state: &state, min_gas_prices: &chain.prices };
             let results: Vec<_> = decoded
                 .iter()
                 .map(|tx| run(&rt, tx, &mut chain.state, &chain.block, ExecMode::Finalize, &mut chain.gas).unwrap())

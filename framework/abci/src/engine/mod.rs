@@ -16,7 +16,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use gantry_core::{BlockInfo, Error, Invariant, Module, MsgRouter, QueryRoute, sdk};
 use gantry_store::{Changes, Snapshot, Store, StoreError};
-use gantry_tx::{MinGasPrices, SignatureCache};
+use gantry_tx::{MinGasPrices, TxCache};
 use parking_lot::{Mutex, RwLock};
 use tendermint_proto::{
     google::protobuf::Timestamp,
@@ -57,7 +57,7 @@ pub(crate) struct Parts {
     pub(crate) definition: Definition,
     pub(crate) messages: MsgRouter,
     pub(crate) store: Store,
-    pub(crate) signatures: SignatureCache,
+    pub(crate) txs: TxCache,
     pub(crate) options: Options,
     init_genesis: Vec<usize>,
     begin_block: Vec<usize>,
@@ -122,7 +122,7 @@ impl Engine {
                     .chain(definition.messages.iter().map(|route| route())),
             ),
             invariants: definition.modules.iter().flat_map(|m| m.invariants()).collect(),
-            signatures: SignatureCache::default(),
+            txs: TxCache::default(),
             options,
             definition,
             store,

@@ -1,11 +1,14 @@
 //! Transactions: the one place where the engine meets [`gantry_tx`].
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use gantry_core::{Coins, Error, ExecMode, Result, sdk};
 use gantry_store::{Overlay, Snapshot};
-use gantry_tx::{BlockGas, CheckedTx, Limits, Runtime, TxResult, decode, run};
+use gantry_tx::{BlockGas, CheckedTx, Limits, Runtime, TxResult, run};
 use rayon::prelude::*;
 use tendermint_proto::v0_38::abci::ExecTxResult;
 
@@ -20,7 +23,9 @@ pub(super) fn run_block(
 ) -> Result<(Vec<ExecTxResult>, Coins), Stop> {
     let txs = parts.decode_all(&inputs.txs);
     let ante = parts.definition.ante.as_ref();
-    parts.signatures.verify_block(&txs, &*state, ante, &inputs.block.chain_id);
+    txs.par_iter().flatten().for_each(|tx| {
+        tx.verify_ahead(&*state, ante, &inputs.block.chain_id);
+    });
 
     let runtime = parts.runtime();
     let mut gas = BlockGas::new(chain::max_gas(&chain::params(state)?));
@@ -37,21 +42,21 @@ pub(super) fn run_block(
 impl Parts {
     /// Decodes a transaction. A panic, as in a message's own check, is that transaction's failure: otherwise one of them
     /// could halt every validator at every replay.
-    fn decode(&self, bytes: &[u8]) -> Result<CheckedTx> {
-        catch_unwind(AssertUnwindSafe(|| decode(bytes, &Limits::default(), &self.messages)))
+    fn decode(&self, bytes: &[u8]) -> Result<Arc<CheckedTx>> {
+        catch_unwind(AssertUnwindSafe(|| self.txs.decode(bytes, &Limits::default(), &self.messages)))
             .unwrap_or_else(|_| Err(sdk::panic()))
     }
 
-    /// Decodes in parallel.
-    fn decode_all(&self, txs: &[Bytes]) -> Vec<Result<CheckedTx>> {
-        txs.par_iter().map(|bytes| self.decode(bytes)).collect()
+    /// Decodes the transactions of a proposal or a block in parallel, and remembers them for what follows.
+    fn decode_all(&self, txs: &[Bytes]) -> Vec<Result<Arc<CheckedTx>>> {
+        let decode = |bytes: &Bytes| self.decode(bytes).inspect(|tx| self.txs.keep(tx));
+        txs.par_iter().map(decode).collect()
     }
 
     fn runtime(&self) -> Runtime<'_> {
         Runtime {
             router: &self.messages,
             state: self.definition.ante.as_ref(),
-            signatures: &self.signatures,
             min_gas_prices: &self.options.min_gas_prices,
         }
     }
@@ -62,9 +67,24 @@ impl Engine {
     pub(crate) fn check_transaction(&self, tx: &[u8], mode: ExecMode) -> Result<TxResult, Stop> {
         let parts = self.parts();
         let tx = parts.decode(tx);
-        let mut check = self.check();
-        let CheckState { state, block, max_gas } = &mut *check;
-        Ok(run(&parts.runtime(), &tx, state, block, mode, &mut BlockGas::new(*max_gas))?)
+        if let (Ok(tx), ExecMode::Check) = (&tx, mode) {
+            self.verify_ahead(tx);
+        }
+        let result = {
+            let mut check = self.check();
+            let CheckState { state, block, max_gas } = &mut *check;
+            run(&parts.runtime(), &tx, state, block, mode, &mut BlockGas::new(*max_gas))?
+        };
+        if let (Ok(tx), true) = (&tx, result.is_ok()) {
+            parts.txs.keep(tx);
+        }
+        Ok(result)
+    }
+
+    /// Asks the curve outside of every lock, with the accounts of the last committed state.
+    fn verify_ahead(&self, tx: &CheckedTx) -> bool {
+        let latest = self.latest();
+        tx.verify_ahead(&latest.state, self.definition().ante.as_ref(), &latest.block.chain_id)
     }
 
     /// Runs a transaction on a copy of the check state, which sees what the mempool holds; keeps nothing.

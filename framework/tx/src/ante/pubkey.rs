@@ -20,7 +20,7 @@ pub(super) fn step(ctx: &mut TxCtx<'_>, input: &AnteInput<'_>) -> Result<()> {
             None if simulate => PubKey::from(SIMULATED_KEY),
             None => continue,
         };
-        if !simulate && key.address() != *signer {
+        if !simulate && !tx.keys_match[i] {
             return Err(sdk::invalid_pubkey(format!(
                 "pubKey does not match signer address {signer} with signer index: {i}"
             )));

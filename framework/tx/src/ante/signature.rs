@@ -24,7 +24,7 @@ pub(super) fn step(ctx: &mut TxCtx<'_>, input: &AnteInput<'_>) -> Result<()> {
         let number = account.number;
         let why = match info.mode {
             SignMode::DIRECT => {
-                if input.rt.signatures.verify(input.tx, i, chain_id, number, &key) {
+                if input.tx.is_signed(i, chain_id, number, &key) {
                     continue;
                 }
                 "unable to verify single signer signature".to_owned()

@@ -22,8 +22,7 @@ use gantry_core::{
 use gantry_keyring::PrivateKey;
 use gantry_store::{KvRead, Overlay};
 use gantry_tx::{
-    AnteAccount, AnteState, BlockGas, CheckedTx, Limits, MinGasPrices, Runtime, SignatureCache, TxResult, decode, run,
-    sign_bytes,
+    AnteAccount, AnteState, BlockGas, CheckedTx, Limits, MinGasPrices, Runtime, TxResult, decode, run, sign_bytes,
 };
 use prost::{Message, Name};
 use sha2::{Digest, Sha256};
@@ -113,7 +112,6 @@ const MODULE_ACCOUNTS: &[ModuleAccountSpec] = &[
 pub(crate) struct Chain {
     pub(crate) state: Overlay<Empty>,
     pub(crate) router: MsgRouter,
-    pub(crate) signatures: SignatureCache,
     pub(crate) prices: MinGasPrices,
     pub(crate) block: BlockInfo,
     pub(crate) gas: BlockGas,
@@ -139,7 +137,6 @@ impl Chain {
         Self {
             state,
             router: MsgRouter::new(routes),
-            signatures: SignatureCache::default(),
             prices: MinGasPrices::default(),
             block,
             gas: BlockGas::default(),
@@ -154,12 +151,7 @@ impl Chain {
 
     pub(crate) fn run_mode(&mut self, bytes: &[u8], mode: ExecMode) -> Result<TxResult> {
         let tx = decode(bytes, &self.limits, &self.router);
-        let rt = Runtime {
-            router: &self.router,
-            state: &Accounts,
-            signatures: &self.signatures,
-            min_gas_prices: &self.prices,
-        };
+        let rt = Runtime { router: &self.router, state: &Accounts, min_gas_prices: &self.prices };
         let result = run(&rt, &tx, &mut self.state, &self.block, mode, &mut self.gas).map_err(|f| Error::fatal(f.0))?;
         if mode == ExecMode::Finalize {
             result.add_fee_to(&mut self.fees)?;
