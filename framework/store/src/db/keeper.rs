@@ -2,6 +2,7 @@
 
 use super::Shared;
 use super::forest::Forest;
+use super::rocks::Batch;
 use crate::{StoreError, fail};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -94,25 +95,33 @@ fn keep(shared: &Shared, forest: &Forest, stop: &AtomicBool) -> Result<(), Store
         let mut batch = rocks.batch();
         batch.tree_saved(height);
         saved.push(height);
-        // The newest tree from which every height of the window can be replayed, and all after it, are kept.
-        let window_from = height.saturating_sub(options.proof_window);
-        let keep_from = saved.iter().rposition(|saved| *saved <= window_from).unwrap_or(0);
-        for old in &saved[..keep_from] {
-            batch.drop_tree(*old);
-        }
-        if saved[keep_from] <= window_from {
-            batch.drop_changes(saved[keep_from]);
-        }
+        drop_trees(&mut batch, &saved, height.saturating_sub(options.proof_window));
         let rebuild = shared.rebuild.lock();
         batch.write_synced()?;
         drop(rebuild);
         fail::point("save: complete");
     }
 
+    drop_versions(shared, height, options.prune_interval)
+}
+
+/// Drops the saved trees (at the heights `saved`) and change logs that no proof from height `from` on needs: the newest
+/// trees from which all these heights can be replayed stay, and all after them.
+fn drop_trees(batch: &mut Batch<'_>, saved: &[u64], from: u64) {
+    let Some(kept) = saved.iter().rposition(|saved| *saved <= from) else { return };
+    for old in &saved[..kept] {
+        batch.drop_tree(*old);
+    }
+    batch.drop_changes(saved[kept]);
+}
+
+/// Lets versions of rows go that neither a window nor an open snapshot can see, once they are of `interval` heights.
+fn drop_versions(shared: &Shared, height: u64, interval: u64) -> Result<(), StoreError> {
+    let (rocks, options) = (&shared.rocks, &shared.options);
     let mut retention = rocks.retention.lock();
     let pinned = retention.pins.keys().next().copied().unwrap_or(height);
     let from = height.saturating_sub(options.keep_recent.max(options.proof_window)).min(pinned);
-    if from < retention.from.saturating_add(options.prune_interval) {
+    if from < retention.from.saturating_add(interval) {
         return Ok(());
     }
     retention.from = from;
@@ -120,4 +129,17 @@ fn keep(shared: &Shared, forest: &Forest, stop: &AtomicBool) -> Result<(), Store
     rocks.drop_versions_below(from)?;
     fail::point("versions dropped");
     Ok(())
+}
+
+/// Drops at once all that lies outside the windows, and gives the space back to the disk.
+pub(super) fn prune(shared: &Shared) -> Result<(), StoreError> {
+    let (rocks, height) = (&shared.rocks, shared.tip().forest.height);
+    let mut batch = rocks.batch();
+    drop_trees(&mut batch, &rocks.saved_trees()?, height.saturating_sub(shared.options.proof_window));
+    let rebuild = shared.rebuild.lock();
+    batch.write_synced()?;
+    drop(rebuild);
+    fail::point("prune: trees dropped");
+    drop_versions(shared, height, 0)?;
+    rocks.compact()
 }

@@ -13,7 +13,7 @@ pub use snapshot::Snapshot;
 
 use crate::commitment::{Commitment, EMPTY_HASH, Hash, prove_store};
 use crate::overlay::StoreChanges;
-use crate::{Changes, StoreError, StoreName, fail};
+use crate::{Changes, KvRead, StoreError, StoreName, fail};
 use forest::Forest;
 use keeper::Keeper;
 use parking_lot::{Mutex, RwLock};
@@ -58,6 +58,33 @@ impl Default for StoreOptions {
             row_cache_bytes: 128 << 20,
             prune_interval: 100,
         }
+    }
+}
+
+/// What a [`Store`] holds in memory, in bytes where nothing else is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// Rows in the trees of the last height.
+    pub tree_rows: u64,
+    /// Changed rows in the trees of past heights.
+    pub past_tree_rows: u64,
+    /// The cache of rows.
+    pub rows: u64,
+    /// RocksDB's block cache: blocks, indexes and filters.
+    pub blocks: u64,
+    /// RocksDB's memtables.
+    pub memtables: u64,
+}
+
+impl fmt::Display for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { tree_rows, past_tree_rows, rows, blocks, memtables } = self;
+        let [rows, blocks, memtables] = [rows, blocks, memtables].map(|bytes| bytes >> 20);
+        write!(
+            f,
+            "rows in trees {tree_rows}, changed rows in past trees {past_tree_rows}, row cache {rows} MiB, \
+             block cache {blocks} MiB, memtables {memtables} MiB"
+        )
     }
 }
 
@@ -184,6 +211,84 @@ impl Store {
         Self::start(Rocks::open(Path::new("/state"), names, &options, Some(&env))?, options)
     }
 
+    /// Takes the database in `path`, which no process may hold, one height back, so that the block can be executed again.
+    /// Returns the height that it is at now, with its app hash. All or nothing; what it leaves behind, the next start
+    /// clears away.
+    ///
+    /// # Errors
+    /// [`StoreError::HeightUnavailable`] where the height before is not within the windows any more, or never was there.
+    pub fn roll_back(path: &Path, names: &[StoreName], options: &StoreOptions) -> Result<(u64, Hash), StoreError> {
+        let rocks = Arc::new(Rocks::open(path, names, options, None)?);
+        let Some(TipRow { height, first, .. }) = rocks.tip()? else {
+            return Err(StoreError::HeightUnavailable { height: 0, oldest: 0, latest: 0 });
+        };
+        let to = height - 1;
+        let gone = || StoreError::HeightUnavailable { height: to, oldest: height, latest: height };
+        let saved = rocks.saved_trees()?.into_iter().rfind(|saved| *saved <= to);
+        let replayed_from = saved.unwrap_or(0);
+        if to < first || rocks.changes_from()? > replayed_from {
+            return Err(gone());
+        }
+        // That it can be started from is seen here, not when it is too late.
+        let forest = Forest::replay(&rocks, Forest::load(&rocks, replayed_from)?, to, drop)?;
+        if forest.height != to {
+            return Err(gone());
+        }
+        let before = Snapshot::open(&rocks, to, height)?;
+        let mut changes = Changes::default();
+        for part in rocks.changes(height) {
+            ChangeLog::read(&part?, &mut changes, |name| rocks.resolve(name))?;
+        }
+
+        fail::point("roll back: begin");
+        let mut batch = rocks.batch();
+        // A version cannot be taken back: the rows of the height get the values that they had before it. What the block
+        // writes when it is executed again takes their place.
+        for (store, key, _) in changes.iter() {
+            batch.state(store, key, height, before.get(store, key)?.as_deref());
+        }
+        batch.drop_height(height);
+        let (app_hash, meta) = (forest.app_hash(), rocks.commit_row(to)?.meta);
+        batch.tip(&TipRow { height: to, app_hash: app_hash.to_vec(), first, meta });
+        fail::point("roll back: batch complete");
+        batch.write_synced()?;
+        fail::point("roll back: written");
+        Ok((to, app_hash))
+    }
+
+    /// Drops all that lies outside the windows and gives its space back to the disk. Takes as long as reading and writing
+    /// the whole database.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn prune(&self) -> Result<(), StoreError> {
+        keeper::prune(&self.shared)
+    }
+
+    /// What it holds in memory.
+    pub fn memory(&self) -> Memory {
+        let rocks = &self.shared.rocks;
+        // What cannot be told is not worth an error.
+        let (memtables, blocks) = rocks.memory().unwrap_or_default();
+        Memory {
+            tree_rows: self.shared.tip().forest.rows(),
+            past_tree_rows: self.shared.history.read().rows,
+            rows: rocks.rows.bytes() as u64,
+            blocks,
+            memtables,
+        }
+    }
+
+    /// The first height that can be read.
+    pub fn oldest(&self) -> u64 {
+        self.shared.tip().oldest(self.shared.options.keep_recent).max(self.shared.rocks.retention.lock().from)
+    }
+
+    /// The windows and sizes that it was opened with.
+    pub fn options(&self) -> &StoreOptions {
+        &self.shared.options
+    }
+
     fn start(rocks: Rocks, options: StoreOptions) -> Result<Self, StoreError> {
         let rocks = Arc::new(rocks);
         let saved = forest::clean(&rocks)?;
@@ -295,7 +400,7 @@ impl Store {
             batch.changes(height, number, part);
             Ok(())
         })?;
-        batch.commit_row(height, &CommitRow::of(&forest));
+        batch.commit_row(height, &CommitRow { meta: meta.to_vec(), ..CommitRow::of(&forest) });
         batch.tip(&TipRow { height, app_hash: app_hash.to_vec(), first, meta: meta.to_vec() });
         fail::point("commit: batch complete");
         batch.write_synced()?;
@@ -328,7 +433,7 @@ impl Store {
             return Err(StoreError::EmptyKey(name.as_str()));
         }
 
-        let value_of = |key: &[u8]| crate::KvRead::get(&snapshot, *name, key);
+        let value_of = |key: &[u8]| snapshot.get(*name, key);
         let row = tree.prove(key, &value_of)?;
         let in_app = prove_store(forest.roots(), store).ok_or_else(unknown)?;
         let op = |type_: &str, key: &[u8], proof: ics23::CommitmentProof| ProofOp {
@@ -342,10 +447,14 @@ impl Store {
 }
 
 impl Tip {
+    /// The first height of the `window` before the last one.
+    fn oldest(&self, window: u64) -> u64 {
+        self.forest.height.saturating_sub(window).max(self.first)
+    }
+
     /// Fails unless `height` is the last one or among the `window` before it.
     fn check_window(&self, height: u64, window: u64) -> Result<(), StoreError> {
-        let latest = self.forest.height;
-        let oldest = latest.saturating_sub(window).max(self.first);
+        let (latest, oldest) = (self.forest.height, self.oldest(window));
         if (oldest..=latest).contains(&height) && height > 0 {
             return Ok(());
         }

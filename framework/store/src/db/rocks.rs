@@ -7,8 +7,8 @@ use crate::{Changes, StoreError, StoreName};
 use parking_lot::Mutex;
 use prost::Message;
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, Direction, Env,
-    IteratorMode, Options, ReadOptions, WriteBatch, WriteOptions,
+    BlockBasedOptions, BottommostLevelCompaction, Cache, ColumnFamily, ColumnFamilyDescriptor, CompactOptions, DB,
+    DBCompressionType, Direction, Env, FlushOptions, IteratorMode, Options, ReadOptions, WriteBatch, WriteOptions,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,6 +21,7 @@ const CHANGES: &str = "changes";
 const COMMITS: &str = "commits";
 /// Saved trees: height, length of name, name, number of part.
 const TREES: &str = "trees";
+const FAMILIES: [&str; 4] = [STATE, CHANGES, COMMITS, TREES];
 
 /// Keys of single rows, in the default column family.
 const TIP: &[u8] = b"tip";
@@ -106,7 +107,7 @@ impl Rocks {
             options.set_block_based_table_factory(&table);
             ColumnFamilyDescriptor::new(name, options)
         };
-        let families = [STATE, CHANGES, COMMITS, TREES].map(family);
+        let families = FAMILIES.map(family);
         let db = DB::open_cf_descriptors(&options, path, families)?;
         let mut rocks = Self { db, names, blocks, rows: RowCache::new(0, 0), retention: Mutex::default() };
         let from = rocks.db.get_full_history_ts_low(rocks.family(STATE))?;
@@ -189,16 +190,29 @@ impl Rocks {
         Ok(self.db.increase_full_history_ts_low(self.family(STATE), height.to_be_bytes())?)
     }
 
-    /// Moves all rows to files and merges these.
+    /// Moves all rows to files and rewrites these without what was dropped. Takes as long as reading and writing them all.
+    pub(super) fn compact(&self) -> Result<(), StoreError> {
+        let mut flush = FlushOptions::default();
+        flush.set_wait(true);
+        let families = FAMILIES.map(|name| self.family(name));
+        self.db.flush_cfs_opt(&families, &flush)?;
+        let mut options = CompactOptions::default();
+        options.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
+        for family in families {
+            self.db.compact_range_cf_opt(family, None::<&[u8]>, None::<&[u8]>, &options);
+        }
+        Ok(())
+    }
+
+    /// The number of versions of all rows, in files and memtables.
     #[cfg(test)]
-    pub(super) fn compact(&self) {
-        self.db.flush_cf(self.family(STATE)).unwrap();
-        self.db.compact_range_cf(self.family(STATE), None::<&[u8]>, None::<&[u8]>);
+    pub(super) fn versions(&self) -> u64 {
+        self.db.property_int_value_cf(self.family(STATE), "rocksdb.estimate-num-keys").unwrap().unwrap()
     }
 
     /// The bytes of the memtables, and of the block cache.
     pub(super) fn memory(&self) -> Result<(u64, u64), StoreError> {
-        let memtables: Result<Option<u64>, _> = [STATE, CHANGES, COMMITS, TREES]
+        let memtables: Result<Option<u64>, _> = FAMILIES
             .iter()
             .map(|name| self.db.property_int_value_cf(self.family(name), "rocksdb.size-all-mem-tables"))
             .sum();
@@ -309,6 +323,14 @@ impl Batch<'_> {
     pub(super) fn changes(&mut self, height: u64, number: u32, part: &[u8]) {
         let key = [&height.to_be_bytes()[..], &number.to_be_bytes()].concat();
         self.batch.put_cf(self.rocks.family(CHANGES), key, part);
+    }
+
+    /// Drops the last height's change log, commit and saved trees.
+    pub(super) fn drop_height(&mut self, height: u64) {
+        let (at, after) = (height.to_be_bytes(), (height + 1).to_be_bytes());
+        self.batch.delete_range_cf(self.rocks.family(CHANGES), at, after);
+        self.batch.delete_cf(self.rocks.family(COMMITS), at);
+        self.drop_tree(height);
     }
 
     pub(super) fn tree_part(&mut self, height: u64, store: StoreName, number: u32, part: &[u8]) {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{KvRead, KvWrite, Order, Overlay};
+use crate::{KvWrite, Order, Overlay};
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
@@ -195,7 +195,7 @@ fn a_snapshot_is_isolated_and_stays_readable_while_it_is_held() {
     let held = store.snapshot();
     let then = dump(&held);
     advance_to(&store, 150);
-    store.shared.rocks.compact();
+    store.shared.rocks.compact().unwrap();
     assert_eq!(held.height(), 1);
     assert_eq!(dump(&held), then);
     let mut backwards: Vec<_> = held.scan(BANK, None, None, Order::Descending).unwrap().map(Result::unwrap).collect();
@@ -203,7 +203,7 @@ fn a_snapshot_is_isolated_and_stays_readable_while_it_is_held() {
     assert!(held.scan(BANK, None, None, Order::Ascending).unwrap().map(Result::unwrap).eq(backwards));
     drop(held);
     advance_to(&store, 151);
-    store.shared.rocks.compact();
+    store.shared.rocks.compact().unwrap();
     assert!(store.shared.rocks.retention.lock().from > 100);
     check(&store);
 }
@@ -533,4 +533,124 @@ fn handles_cross_threads() {
     sync::<Snapshot>();
     send::<Store>();
     sync::<Store>();
+}
+
+// --- rolling back, pruning ---
+
+fn roll_back(dir: &TempDir) -> Result<(u64, Hash), StoreError> {
+    Store::roll_back(dir.path(), NAMES, &small())
+}
+
+#[test]
+fn a_height_is_taken_back_and_made_again() {
+    let dir = TempDir::new().unwrap();
+    let reference = &*REFERENCE;
+    // Four heights back, what `check` looks at must still be there.
+    let wide = || StoreOptions { keep_recent: 12, proof_window: 12, ..small() };
+    let open = |dir: &TempDir| Store::open(dir.path(), NAMES, wide()).unwrap();
+    for last in [2, 31, 60, 90] {
+        let store = open(&dir);
+        advance_to(&store, last);
+        drop(store);
+        // Every third height goes with the trees that were saved there.
+        for expected in (1..last).rev().take(4) {
+            let app_hash = reference.app_hashes[usize::try_from(expected).unwrap()];
+            assert_eq!(roll_back(&dir), Ok((expected, app_hash)));
+            check(&open(&dir));
+        }
+        // Another block takes the place of the first: nothing of that one shows.
+        let store = open(&dir);
+        let (height, before) = (store.height() + 1, dump(&store.snapshot()));
+        let candidate = store.prepare(height, Changes::default()).unwrap();
+        store.commit(candidate, b"other").unwrap();
+        assert_eq!(dump(&store.snapshot()), before);
+        drop(store);
+        assert_eq!(roll_back(&dir).unwrap().0, height - 1);
+        goes_on(&open(&dir));
+    }
+}
+
+#[test]
+fn what_is_gone_is_not_rolled_back_to() {
+    let dir = TempDir::new().unwrap();
+    let gone = |height, latest| Err(StoreError::HeightUnavailable { height, oldest: latest, latest });
+    drop(open(&dir));
+    assert_eq!(roll_back(&dir), gone(0, 0), "nothing was committed");
+    let store = open(&dir);
+    advance_to(&store, 1);
+    drop(store);
+    assert_eq!(roll_back(&dir), gone(0, 1));
+
+    // Without a window there is nothing before the last height.
+    let none = || StoreOptions { keep_recent: 0, proof_window: 0, prune_interval: 1, ..small() };
+    let store = Store::open(dir.path(), NAMES, none()).unwrap();
+    advance_to(&store, 13);
+    let saved = store.shared.rocks.saved_trees().unwrap();
+    assert_eq!(saved, [13]);
+    let files = dump(&store.snapshot());
+    drop(store);
+    assert_eq!(roll_back(&dir), gone(12, 13));
+    let store = open(&dir);
+    assert_eq!((store.height(), dump(&store.snapshot())), (13, files), "a refusal changes nothing");
+}
+
+#[test]
+fn a_crash_while_rolling_back_leaves_the_height_or_the_one_before() {
+    for (point, expected) in [("roll back: begin", 12), ("roll back: batch complete", 12), ("roll back: written", 11)] {
+        let dir = TempDir::new().unwrap();
+        let store = open(&dir);
+        advance_to(&store, 12);
+        drop(store);
+        let mut child = Command::new(std::env::current_exe().unwrap());
+        child.args(["--exact", "db::tests::roll_back_child", "--ignored", "--nocapture"]);
+        child.env("GANTRY_STORE_DIR", dir.path()).env("GANTRY_FAIL", format!("{point}#1"));
+        let output = child.stdin(Stdio::null()).output().unwrap();
+        assert_eq!(output.status.signal(), Some(SIGABRT), "{point}");
+        let store = open(&dir);
+        assert_eq!(store.height(), expected, "{point}");
+        goes_on(&store);
+    }
+}
+
+/// Not a test by itself.
+#[test]
+#[ignore = "run as a child process by the crash tests"]
+fn roll_back_child() {
+    let Ok(dir) = std::env::var("GANTRY_STORE_DIR") else { return };
+    Store::roll_back(Path::new(&dir), NAMES, &small()).unwrap();
+}
+
+#[test]
+fn pruning_drops_what_no_window_holds_and_frees_its_space() {
+    let dir = TempDir::new().unwrap();
+    let wide = StoreOptions { keep_recent: 1000, proof_window: 1000, ..small() };
+    let store = Store::open(dir.path(), NAMES, wide).unwrap();
+    advance_to(&store, 200);
+    assert_eq!((store.oldest(), store.shared.rocks.changes_from().unwrap()), (1, 0));
+    let all = store.shared.rocks.versions();
+    drop(store);
+
+    let store = open(&dir);
+    store.prune().unwrap();
+    check(&store);
+    assert_eq!(store.oldest(), 196);
+    let rocks = &store.shared.rocks;
+    let kept = rocks.versions();
+    assert!(kept < all / 5, "{kept} of {all} versions");
+    let saved = rocks.saved_trees().unwrap();
+    assert!((190..=192).contains(&saved[0]) && rocks.changes_from().unwrap() == saved[0], "{saved:?}");
+    assert_eq!(rocks.tree_heights().unwrap(), saved);
+    goes_on(&store);
+    drop(store);
+    goes_on(&open(&dir));
+}
+
+#[test]
+fn memory_is_reported() {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(dir.path(), NAMES, StoreOptions { row_cache_bytes: 1 << 20, ..small() }).unwrap();
+    advance_to(&store, 20);
+    let memory = store.memory();
+    assert_eq!(memory.tree_rows, dump(&store.snapshot()).len() as u64);
+    assert!(memory.past_tree_rows > 0 && memory.rows > 1000 && memory.memtables > 1000, "{memory}");
 }
