@@ -2,7 +2,7 @@
 
 use std::{process, sync::Arc, thread, time::Duration};
 
-use tendermint_proto::v0_38::abci::{request::Value as Request, response::Value as Response};
+use tendermint_proto::v0_38::abci::{CheckTxType, request::Value as Request, response::Value as Response};
 
 use crate::{
     engine::Engine,
@@ -30,6 +30,15 @@ impl AbciApp {
 }
 
 impl Application for AbciApp {
+    /// Decodes new transactions and verifies their signatures on all cores: the serial CheckTx then finds them done.
+    fn look_ahead(&self, requests: &[Request]) {
+        let new = requests.iter().filter_map(|request| match request {
+            Request::CheckTx(request) if request.r#type == CheckTxType::New as i32 => Some(&request.tx),
+            _ => None,
+        });
+        self.queries.engine().check_ahead(new.collect());
+    }
+
     fn answer(&self, request: Request) -> Response {
         match call(&self.queries, request) {
             Ok(response) => response,

@@ -2,11 +2,14 @@
 
 use std::{fmt, str::FromStr};
 
-use bech32::{Bech32, Hrp};
+use bech32::Bech32;
 use ripemd::Ripemd160;
 use sha2::{Digest, Sha256};
 
-use crate::error::{Error, sdk};
+use crate::{
+    bech32 as text,
+    error::{Error, sdk},
+};
 
 /// Bech32 prefix of accounts.
 pub const ADDRESS_PREFIX: &str = "gantry";
@@ -60,6 +63,9 @@ impl Address {
 
     /// Parses bech32 with a given prefix.
     pub fn parse_with(prefix: &str, text: &str) -> Result<Self, Error> {
+        if let Some(address) = text::decode_key_address(prefix, text) {
+            return Ok(Self(address.to_vec()));
+        }
         if text.trim().is_empty() {
             return Err(sdk::invalid_address("empty address string is not allowed"));
         }
@@ -77,18 +83,16 @@ impl Address {
         Self::new(checked.byte_iter().collect::<Vec<u8>>())
     }
 
-    /// Bech32 with a given prefix.
+    /// Bech32 with one of the prefixes of this crate, or another of at most 16 lower-case letters.
     #[must_use]
     pub fn to_bech32(&self, prefix: &str) -> String {
-        let hrp = Hrp::parse(prefix).expect("prefixes are constants of this crate");
-
-        bech32::encode::<Bech32>(hrp, &self.0).expect("at most 255 bytes, under the format's limit of 1,023 characters")
+        text::encode(&mut [0; text::MAX_TEXT], prefix, &self.0).to_owned()
     }
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.to_bech32(ADDRESS_PREFIX))
+        f.write_str(text::encode(&mut [0; text::MAX_TEXT], ADDRESS_PREFIX, &self.0))
     }
 }
 

@@ -188,11 +188,9 @@ impl From<Coin> for Coins {
 
 impl fmt::Display for Coins {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, coin) in self.iter().enumerate() {
-            if i > 0 {
-                f.write_str(",")?;
-            }
-            coin.fmt(f)?;
+        for (i, (denom, amount)) in self.0.iter().enumerate() {
+            let comma = if i > 0 { "," } else { "" };
+            write!(f, "{comma}{amount}{denom}")?;
         }
         Ok(())
     }

@@ -47,6 +47,11 @@ pub trait Ctx: KvWrite {
     fn block(&self) -> &BlockInfo;
     /// Adds an event. Events of a failed message are dropped with its writes.
     fn emit(&mut self, event: Event);
+    /// Adds an event that is built only where events are kept: not for the mempool, which checks a transaction again and
+    /// again.
+    fn emit_with(&mut self, event: &dyn Fn() -> Event) {
+        self.emit(event());
+    }
 }
 
 macro_rules! plain_state {
@@ -168,7 +173,12 @@ impl<'a> TxCtx<'a> {
         self.mode
     }
 
-    /// Takes the events emitted so far.
+    /// Whether anybody will see the events.
+    fn keeps_events(&self) -> bool {
+        matches!(self.mode, ExecMode::Finalize | ExecMode::Simulate)
+    }
+
+    /// Takes the events emitted so far. CheckTx keeps none.
     pub fn take_events(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.events)
     }
@@ -258,7 +268,15 @@ impl Ctx for TxCtx<'_> {
     }
 
     fn emit(&mut self, event: Event) {
-        self.events.push(event);
+        if self.keeps_events() {
+            self.events.push(event);
+        }
+    }
+
+    fn emit_with(&mut self, event: &dyn Fn() -> Event) {
+        if self.keeps_events() {
+            self.events.push(event());
+        }
     }
 }
 

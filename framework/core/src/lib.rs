@@ -11,6 +11,7 @@
 //! | [`QueryCtx`] | queries | no | no |
 
 mod address;
+mod bech32;
 mod coin;
 mod context;
 mod error;

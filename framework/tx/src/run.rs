@@ -154,7 +154,6 @@ fn run_metered<B: KvRead>(
     state.apply(after_ante);
     result.fee_collected = tx.fee.amount.clone();
     if mode != ExecMode::Finalize {
-        result.events.clear();
         return Ok(None);
     }
     catch(|| run_messages(rt.router, &tx.messages, &*state, block, gas, mode)).map(Some)

@@ -1,5 +1,7 @@
 //! The rules of coins, over any context.
 
+use std::sync::LazyLock;
+
 use cosmos_sdk_proto::cosmos::bank::v1beta1::Metadata;
 use gantry_auth::keeper as auth;
 use gantry_core::{Address, Coin, Coins, Ctx, Error, Result, sdk};
@@ -11,6 +13,9 @@ use crate::{
     events,
     state::{Amount, DEFAULT_SEND_ENABLED, LengthPrefixed, METADATA, SEND_ENABLED, SUPPLY, balances, owners},
 };
+
+/// The account of the fees.
+static COLLECTOR: LazyLock<Address> = LazyLock::new(|| Address::module(FEE_COLLECTOR));
 
 /// The balance of an address in a denom; 0 where there is none.
 pub fn balance(s: &dyn KvRead, address: &Address, denom: &str) -> Result<u128> {
@@ -50,8 +55,8 @@ pub fn send(ctx: &mut dyn Ctx, from: &Address, to: &Address, amount: &Coins) -> 
     if !auth::has_account(ctx, to)? {
         auth::ensure_account(ctx, to)?;
     }
-    ctx.emit(events::transfer(from, to, amount));
-    ctx.emit(events::sender(from));
+    ctx.emit_with(&|| events::transfer(from, to, amount));
+    ctx.emit_with(&|| events::sender(from));
     Ok(())
 }
 
@@ -74,18 +79,17 @@ pub fn mint(ctx: &mut dyn Ctx, to: &Address, amount: &Coins) -> Result<()> {
 /// # Errors
 /// sdk/5 if the payer has too little.
 pub fn take_fee(ctx: &mut dyn Ctx, payer: &Address, fee: &Coins) -> Result<()> {
-    let collector = Address::module(FEE_COLLECTOR);
     spend(ctx, payer, fee)?;
-    ctx.emit(events::coin_received(&collector, fee));
-    ctx.emit(events::transfer(payer, &collector, fee));
-    ctx.emit(events::sender(payer));
+    ctx.emit_with(&|| events::coin_received(&COLLECTOR, fee));
+    ctx.emit_with(&|| events::transfer(payer, &COLLECTOR, fee));
+    ctx.emit_with(&|| events::sender(payer));
     Ok(())
 }
 
 /// Credits the fees of a block: the first step of its end, so that not every transaction touches one account. Silent,
 /// because [`take_fee`] has told of each.
 pub fn credit_fees(ctx: &mut dyn Ctx, fees: &Coins) -> Result<()> {
-    add(ctx, &Address::module(FEE_COLLECTOR), fees)
+    add(ctx, &COLLECTOR, fees)
 }
 
 /// Refuses denoms for which sending is off: bank/5.
@@ -127,14 +131,14 @@ pub(crate) fn spend(ctx: &mut dyn Ctx, from: &Address, amount: &Coins) -> Result
         })?;
         set_balance(ctx, from, coin.denom(), held, rest)?;
     }
-    ctx.emit(events::coin_spent(from, amount));
+    ctx.emit_with(&|| events::coin_spent(from, amount));
     Ok(())
 }
 
 /// Gives coins to an address and says so.
 pub(crate) fn receive(ctx: &mut dyn Ctx, to: &Address, amount: &Coins) -> Result<()> {
     add(ctx, to, amount)?;
-    ctx.emit(events::coin_received(to, amount));
+    ctx.emit_with(&|| events::coin_received(to, amount));
     Ok(())
 }
 

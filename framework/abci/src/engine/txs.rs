@@ -81,6 +81,18 @@ impl Engine {
         Ok(result)
     }
 
+    /// Decodes transactions that CheckTx will be asked about and verifies their signatures, in parallel. Only those that
+    /// are well signed are remembered.
+    pub(crate) fn check_ahead(&self, txs: Vec<&Bytes>) {
+        if txs.len() > 1 {
+            txs.into_par_iter().filter_map(|bytes| self.parts().decode(bytes).ok()).for_each(|tx| {
+                if self.verify_ahead(&tx) {
+                    self.parts().txs.keep(&tx);
+                }
+            });
+        }
+    }
+
     /// Asks the curve outside of every lock, with the accounts of the last committed state.
     fn verify_ahead(&self, tx: &CheckedTx) -> bool {
         let latest = self.latest();

@@ -29,6 +29,11 @@ pub(super) fn read<M: Message + Default>(reader: &mut impl BufRead) -> io::Resul
     M::decode(bytes::Bytes::from(bytes)).map(Some).map_err(|error| invalid(error.to_string()))
 }
 
+/// Whether these bytes start with a message that is all there.
+pub(super) fn is_whole(mut bytes: &[u8]) -> bool {
+    read_varint(&mut bytes).is_ok_and(|length| bytes.len() as u64 >= length)
+}
+
 /// Writes one message, without flushing.
 pub(super) fn write(writer: &mut impl Write, message: &impl Message) -> io::Result<()> {
     writer.write_all(&message.encode_length_delimited_to_vec())
@@ -71,6 +76,7 @@ mod tests {
         write(&mut wire, &echo("a")).unwrap();
         write(&mut wire, &echo(&"b".repeat(300))).unwrap();
         let mut reader = wire.as_slice();
+        assert!((0..wire.len()).all(|end| is_whole(&wire[..end]) == (end >= 6)), "the first is six bytes long");
         assert_eq!(read::<Request>(&mut reader).unwrap(), Some(echo("a")));
         assert_eq!(read::<Request>(&mut reader).unwrap(), Some(echo(&"b".repeat(300))));
         assert_eq!(read::<Request>(&mut reader).unwrap(), None);

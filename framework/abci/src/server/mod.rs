@@ -1,8 +1,10 @@
 //! The ABCI socket server: our application behind CometBFT's socket protocol.
 //!
-//! One thread per connection (CometBFT opens four: consensus, mempool, query, snapshot). Answers are buffered and leave
-//! with the answer to a Flush, in one write; with Nagle on and two writes a call would cost 44 ms. A panic in a handler
-//! aborts the process: a node that is up and deaf is worse than one that is down.
+//! One thread per connection (CometBFT opens four: consensus, mempool, query, snapshot). Requests that have arrived
+//! together are taken together: the application may look ahead at them, and their answers, buffered, leave in one write
+//! if a Flush is among them. (CometBFT's flush timer spins, so that there is one after almost every CheckTx; with Nagle on
+//! and two writes a call would cost 44 ms.) A panic in a handler aborts the process: a node that is up and deaf is worse
+//! than one that is down.
 
 mod address;
 mod frame;
@@ -26,13 +28,19 @@ use std::{
 use parking_lot::Mutex;
 use tendermint_proto::v0_38::abci::{Request, Response, ResponseException, request, response};
 
-/// Size of the write buffer of a connection.
+/// Size of the buffers of a connection.
 const BUFFER_BYTES: usize = 64 * 1024;
+
+/// Requests that are taken together at most: what the first answer may wait for.
+const MAX_BATCH: usize = 64;
 
 /// What the server serves. Cloned for each connection; clones share their state.
 pub trait Application: Clone + Send + 'static {
     /// Answers one request with the response of the same name.
     fn answer(&self, request: request::Value) -> response::Value;
+
+    /// Looks at requests that will be answered next, in this order. For work that changes no answer, only when it comes.
+    fn look_ahead(&self, _requests: &[request::Value]) {}
 }
 
 /// A running server. Dropping the handle leaves it running; [`Server::stop`] ends it.
@@ -152,28 +160,45 @@ fn serve(stream: Stream, app: &impl Application) -> io::Result<()> {
     let mut reader = BufReader::with_capacity(BUFFER_BYTES, stream.try_clone()?);
     let mut writer = BufWriter::with_capacity(BUFFER_BYTES, stream);
     loop {
-        let request: Request = match frame::read(&mut reader) {
-            Ok(Some(request)) => request,
-            Ok(None) => return writer.flush(),
-            Err(error) => {
+        let (requests, end) = read_batch(&mut reader);
+        if requests.len() > 1 {
+            or_abort("a look ahead", || app.look_ahead(&requests));
+        }
+        let mut flush = false;
+        for request in requests {
+            flush |= matches!(request, request::Value::Flush(_));
+            let answer = or_abort("an ABCI method", || app.answer(request));
+            frame::write(&mut writer, &Response { value: Some(answer) })?;
+        }
+        match end {
+            None if flush => writer.flush()?,
+            None => {}
+            Some(Ok(())) => return writer.flush(),
+            Some(Err(error)) => {
                 // The client learns why before the connection ends.
                 frame::write(&mut writer, &exception(error.to_string()))?;
                 writer.flush()?;
                 return Err(error);
             }
-        };
-        let flush = matches!(request.value, Some(request::Value::Flush(_)));
-        let Some(value) = request.value else {
-            frame::write(&mut writer, &exception("a request without a value".into()))?;
-            writer.flush()?;
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "a request without a value"));
-        };
-        let answer = or_abort("an ABCI method", || app.answer(value));
-        frame::write(&mut writer, &Response { value: Some(answer) })?;
-        if flush {
-            writer.flush()?;
         }
     }
+}
+
+/// Waits for a request, and takes what has arrived behind it. With them, how the connection ends if it does.
+fn read_batch(reader: &mut BufReader<Stream>) -> (Vec<request::Value>, Option<io::Result<()>>) {
+    let mut requests = Vec::new();
+    while requests.is_empty() || (requests.len() < MAX_BATCH && frame::is_whole(reader.buffer())) {
+        match frame::read::<Request>(reader) {
+            Ok(Some(Request { value: Some(value) })) => requests.push(value),
+            Ok(Some(Request { value: None })) => {
+                let error = io::Error::new(io::ErrorKind::InvalidData, "a request without a value");
+                return (requests, Some(Err(error)));
+            }
+            Ok(None) => return (requests, Some(Ok(()))),
+            Err(error) => return (requests, Some(Err(error))),
+        }
+    }
+    (requests, None)
 }
 
 fn exception(error: String) -> Response {

@@ -23,6 +23,6 @@ pub(super) fn step(ctx: &mut TxCtx<'_>, input: &AnteInput<'_>) -> Result<()> {
             other => other,
         })?;
     }
-    ctx.emit(Event::new("tx", [attr("fee", &fee.amount), attr("fee_payer", &fee.payer)]));
+    ctx.emit_with(&|| Event::new("tx", [attr("fee", &fee.amount), attr("fee_payer", &fee.payer)]));
     Ok(())
 }

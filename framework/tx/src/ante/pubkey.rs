@@ -30,8 +30,8 @@ pub(super) fn step(ctx: &mut TxCtx<'_>, input: &AnteInput<'_>) -> Result<()> {
         }
     }
     for ((signer, info), signature) in tx.signers.iter().zip(&tx.signer_infos).zip(&tx.signatures) {
-        ctx.emit(Event::new("tx", [attr("acc_seq", format_args!("{signer}/{}", info.sequence))]));
-        ctx.emit(Event::new("tx", [attr("signature", BASE64_STANDARD.encode(signature))]));
+        ctx.emit_with(&|| Event::new("tx", [attr("acc_seq", format_args!("{signer}/{}", info.sequence))]));
+        ctx.emit_with(&|| Event::new("tx", [attr("signature", BASE64_STANDARD.encode(signature))]));
     }
     Ok(())
 }
