@@ -1,306 +1,387 @@
 //! The IAVL tree, as Go `iavl` v1 builds and hashes it: an AVL tree whose rows are its leaves and whose nodes carry the
-//! version (here: the block height) that made them. Shape and versions depend on the order of writes, so every step below
-//! follows Go's: [`Tree::set`] its `recursiveSet`, [`Tree::remove`] its `recursiveRemove`, [`balance`] its rotations.
+//! version (here: the block height) that made them. Shape and versions depend on the order of writes, so a block's writes
+//! come out as if each had gone from the root to its leaf and back, as Go's `recursiveSet` and `recursiveRemove` do.
+//!
+//! They do not go that way. A run of writes goes down together and comes back up at the first one that changes what the
+//! nodes above must answer to: the height of a subtree, which may rotate them, or its smallest key, which is the separator
+//! of one of them ([`Writer::write`]). Large runs are split between the sides of a node, and these written in parallel, as
+//! if the other side were not there; what came out stands if that node would never have been out of balance on the way
+//! ([`Writer::spread`]).
 //!
 //! Nodes are shared between versions. A node that only the tree at hand holds is changed in place.
 
-use super::{Commitment, EMPTY_HASH, ExportedNode, Hash, ValueOf};
+use super::file::Section;
+use super::hash::leaf_hash;
+use super::node::{Base, Inner, Key, Link, Node};
+use super::{Commitment, EMPTY_HASH, ExportedNode, Hash, TreeMemory, ValueOf};
 use crate::StoreError;
 use crate::overlay::StoreChanges;
 use ics23::CommitmentProof;
 use rayon::prelude::*;
-use sha2::{Digest, Sha256};
 use std::cmp::Ordering;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-/// Below this many leaves a subtree is hashed on one thread, and below this many rows a block's leaves are.
-const PARALLEL_FROM: usize = 512;
+/// Runs of fewer writes are not split.
+const PARALLEL_FROM: usize = 128;
 
-#[derive(Clone, Debug)]
-pub(super) struct Node {
-    /// A leaf's key; an inner node's separator: the smallest key on its right.
-    pub(super) key: Arc<[u8]>,
-    pub(super) version: u64,
-    /// Known from the start for a leaf, computed when asked for an inner node.
-    hash: OnceLock<Hash>,
-    pub(super) children: Option<Children>,
-}
+/// Below this many leaves a subtree is sealed on one thread.
+const SEAL_APART: u32 = 1 << 12;
 
-#[derive(Clone, Debug)]
-pub(super) struct Children {
-    pub(super) height: u8,
-    /// The number of leaves below.
-    pub(super) size: u64,
-    pub(super) left: Arc<Node>,
-    pub(super) right: Arc<Node>,
-}
-
-/// One store's tree at one version.
+/// One store's tree at one version. All of its hashes are known.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tree {
-    pub(super) root: Option<Arc<Node>>,
+    root: Option<Link>,
+    /// The file that has the nodes which are not in memory.
+    base: Option<Arc<Section>>,
 }
 
-impl Children {
-    fn new(left: Arc<Node>, right: Arc<Node>) -> Self {
-        let mut children = Self { height: 0, size: 0, left, right };
-        children.update();
-        children
+/// A row to set or, without a value, to remove. One that is removed is there.
+struct Op<'a> {
+    key: &'a [u8],
+    value: Option<&'a [u8]>,
+}
+
+/// What became of a subtree.
+struct Step {
+    /// How many writes were done.
+    done: usize,
+    /// Its only leaf was removed.
+    gone: bool,
+    /// Its new smallest key, if the old one was removed.
+    smallest: Option<Key>,
+}
+
+/// The heights that a subtree passed through.
+struct Heights {
+    lowest: u8,
+    highest: u8,
+}
+
+impl Heights {
+    fn at(height: u8) -> Self {
+        Self { lowest: height, highest: height }
     }
 
-    /// Brings height and size in line with the children.
-    fn update(&mut self) {
-        self.height = self.left.height().max(self.right.height()) + 1;
-        self.size = self.left.size() + self.right.size();
+    fn pass(&mut self, height: u8) {
+        self.lowest = self.lowest.min(height);
+        self.highest = self.highest.max(height);
     }
 
-    /// How much higher the left side is.
-    fn balance(&self) -> i16 {
-        i16::from(self.left.height()) - i16::from(self.right.height())
+    /// Whether a sibling of this height was in balance with it all the way.
+    fn near(&self, sibling: u8) -> bool {
+        self.lowest.abs_diff(sibling) <= 1 && self.highest.abs_diff(sibling) <= 1
     }
 }
 
-impl Node {
-    fn leaf(key: Arc<[u8]>, version: u64, hash: Hash) -> Arc<Self> {
-        Arc::new(Self { key, version, hash: OnceLock::from(hash), children: None })
+/// Writes rows of one version into a tree.
+#[derive(Clone, Copy)]
+struct Writer<'a> {
+    version: u64,
+    base: Base<'a>,
+}
+
+impl Writer<'_> {
+    fn height(self, link: &Link) -> u8 {
+        link.node(self.base).height()
     }
 
-    fn inner(key: Arc<[u8]>, version: u64, left: Arc<Self>, right: Arc<Self>) -> Arc<Self> {
-        Arc::new(Self { key, version, hash: OnceLock::new(), children: Some(Children::new(left, right)) })
-    }
-
-    fn height(&self) -> u8 {
-        self.children.as_ref().map_or(0, |children| children.height)
-    }
-
-    fn size(&self) -> u64 {
-        self.children.as_ref().map_or(1, |children| children.size)
-    }
-
-    pub(super) fn hash(&self) -> Hash {
-        if let Some(hash) = self.hash.get() {
-            return *hash;
+    /// Makes the inner node in `slot` ours to change.
+    fn own<'s>(&self, slot: &'s mut Link) -> &'s mut Inner {
+        if let (Link::Saved(index), Some(section)) = (&*slot, self.base) {
+            *slot = section.load(*index);
         }
-        // No lock is held meanwhile: a thread that waits in `join` may take up any other work, this node included.
-        let children = self.children.as_ref().expect("a leaf is made with its hash");
-        let (left, right) = (&children.left, &children.right);
-        let both_open = left.hash.get().is_none() && right.hash.get().is_none();
-        let (left, right) = if both_open && children.size >= PARALLEL_FROM as u64 {
-            rayon::join(|| left.hash(), || right.hash())
+        let Link::Inner(inner) = slot else { unreachable!("only inner nodes are changed") };
+        let inner = Arc::make_mut(inner);
+        inner.version = self.version;
+        inner.sealed = false;
+        inner
+    }
+
+    /// Does `ops`, which are not empty and belong below `slot`, one after another, until one changes the height or the
+    /// smallest key of the subtree.
+    fn write(self, slot: &mut Link, ops: &[Op<'_>]) -> Step {
+        let before = self.height(slot);
+        if before == 0 {
+            return self.write_leaf(slot, &ops[0]);
+        }
+        let mut done = 0;
+        loop {
+            let rest = &ops[done..];
+            let inner = self.own(slot);
+            let split = match rest {
+                [op] => usize::from(*op.key < *inner.key),
+                _ => rest.partition_point(|op| *op.key < *inner.key),
+            };
+            let left = split > 0;
+            let step =
+                if left { self.write(&mut inner.left, &rest[..split]) } else { self.write(&mut inner.right, rest) };
+            done += step.done;
+            if step.gone {
+                // The sibling moves up as it is, with its version and hash.
+                let (sibling, smallest) =
+                    if left { (inner.right.clone(), Some(inner.key.clone())) } else { (inner.left.clone(), None) };
+                *slot = sibling;
+                return Step { done, gone: false, smallest };
+            }
+            let mut smallest = step.smallest;
+            if !left && let Some(separator) = smallest.take() {
+                inner.key = separator;
+            }
+            inner.update(self.base);
+            self.balance(slot);
+            if done == ops.len() || smallest.is_some() || self.height(slot) != before {
+                return Step { done, gone: false, smallest };
+            }
+        }
+    }
+
+    fn write_leaf(self, slot: &mut Link, op: &Op<'_>) -> Step {
+        let old = slot.node(self.base).key();
+        let Some(value) = op.value else {
+            debug_assert_eq!(old, op.key, "absent rows are not removed");
+            return Step { done: 1, gone: true, smallest: None };
+        };
+        let side = op.key.cmp(old);
+        let old = slot.key(self.base);
+        // Long keys are shared.
+        let key = if side == Ordering::Equal { old.clone() } else { Key::from(op.key) };
+        let new = Link::leaf(key.clone(), self.version, leaf_hash(op.key, value, self.version));
+        if side == Ordering::Equal {
+            *slot = new;
         } else {
-            (left.hash(), right.hash())
-        };
-        let mut bytes = inner_prefix(children.height, children.size, self.version);
-        for child in [left, right] {
-            bytes.push(32);
-            bytes.extend_from_slice(&child);
+            let (separator, left, right) =
+                if side == Ordering::Less { (old, new, slot.clone()) } else { (key, slot.clone(), new) };
+            *slot = Link::inner(separator, self.version, left, right);
+            self.own(slot).update(self.base);
         }
-        *self.hash.get_or_init(|| Sha256::digest(&bytes).into())
+        Step { done: 1, gone: false, smallest: None }
     }
-}
 
-/// The start of an inner node's preimage: height, size and version as zigzag varints.
-pub(super) fn inner_prefix(height: u8, size: u64, version: u64) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(96);
-    put_zigzag(u64::from(height), &mut bytes);
-    put_zigzag(size, &mut bytes);
-    put_zigzag(version, &mut bytes);
-    bytes
-}
-
-/// The start of a leaf's preimage: height 0, size 1 and version as zigzag varints.
-pub(super) fn leaf_prefix(version: u64) -> Vec<u8> {
-    inner_prefix(0, 1, version)
-}
-
-fn leaf_hash(key: &[u8], value: &[u8], version: u64) -> Hash {
-    let mut bytes = leaf_prefix(version);
-    prost::encoding::encode_varint(key.len() as u64, &mut bytes);
-    bytes.extend_from_slice(key);
-    bytes.push(32);
-    bytes.extend_from_slice(&Sha256::digest(value));
-    Sha256::digest(&bytes).into()
-}
-
-/// A non-negative integer as a zigzag varint. Heights and sizes stay below 2^63, as CometBFT's int64 demands.
-fn put_zigzag(value: u64, out: &mut Vec<u8>) {
-    prost::encoding::encode_varint(value << 1, out);
-}
-
-/// Makes the inner node in `slot` ours to change: a node of `version` without a hash.
-fn own(slot: &mut Arc<Node>, version: u64) -> (&mut Arc<[u8]>, &mut Children) {
-    let node = Arc::make_mut(slot);
-    node.version = version;
-    node.hash = OnceLock::new();
-    (&mut node.key, node.children.as_mut().expect("only inner nodes are changed"))
-}
-
-/// Sets a leaf below `slot`; true if it replaced one, which changes no shape.
-fn set(slot: &mut Arc<Node>, key: &[u8], hash: Hash, version: u64) -> bool {
-    let side = key.cmp(&slot.key);
-    if slot.children.is_none() {
-        let old = Arc::clone(slot);
-        *slot = match side {
-            Ordering::Less => {
-                let new = Node::leaf(key.into(), version, hash);
-                Node::inner(Arc::clone(&old.key), version, new, old)
+    /// Restores the AVL balance of the node in `slot`, which is ours. Rotated nodes get the current version.
+    fn balance(self, slot: &mut Link) {
+        let node = self.own(slot);
+        match node.balance(self.base) {
+            2.. => {
+                if self.balance_of(&node.left) < 0 {
+                    self.rotate_left(&mut node.left);
+                }
+                self.rotate_right(slot);
             }
-            Ordering::Equal => Node::leaf(Arc::clone(&old.key), version, hash),
-            Ordering::Greater => {
-                let new = Node::leaf(key.into(), version, hash);
-                Node::inner(Arc::clone(&new.key), version, old, new)
+            ..=-2 => {
+                if self.balance_of(&node.right) > 0 {
+                    self.rotate_right(&mut node.right);
+                }
+                self.rotate_left(slot);
             }
-        };
-        return side == Ordering::Equal;
-    }
-    let (_, children) = own(slot, version);
-    let child = if side == Ordering::Less { &mut children.left } else { &mut children.right };
-    let replaced = set(child, key, hash, version);
-    if !replaced {
-        children.update();
-        balance(slot, version);
-    }
-    replaced
-}
-
-/// Removes `key`, which is a leaf below the inner node in `slot`. Returns the subtree's new smallest key if that changed:
-/// it is the separator of an ancestor.
-fn remove(slot: &mut Arc<Node>, key: &[u8], version: u64) -> Option<Arc<[u8]>> {
-    let left = key < &slot.key[..];
-    let children = slot.children.as_ref().expect("called on inner nodes");
-    let (child, sibling) = if left { (&children.left, &children.right) } else { (&children.right, &children.left) };
-    if child.children.is_none() {
-        // The sibling moves up as it is, with its version and hash.
-        let smallest = left.then(|| Arc::clone(&slot.key));
-        *slot = Arc::clone(sibling);
-        return smallest;
-    }
-    let (separator, children) = own(slot, version);
-    let smallest = if left {
-        remove(&mut children.left, key, version)
-    } else {
-        if let Some(smallest) = remove(&mut children.right, key, version) {
-            *separator = smallest;
+            _ => {}
         }
-        None
-    };
-    children.update();
-    balance(slot, version);
-    smallest
-}
+    }
 
-/// Restores the AVL balance of the node in `slot`, which is ours. Rotated nodes get the current version.
-fn balance(slot: &mut Arc<Node>, version: u64) {
-    let (_, children) = own(slot, version);
-    match children.balance() {
-        2.. => {
-            if child_balance(&children.left) < 0 {
-                rotate_left(&mut children.left, version);
+    fn balance_of(self, link: &Link) -> i16 {
+        balance_of(link.node(self.base))
+    }
+
+    /// n(l(a, b), c) becomes l(a, n(b, c)).
+    fn rotate_right(self, slot: &mut Link) {
+        let n = self.own(slot);
+        let mut top = n.left.clone();
+        n.left = self.own(&mut top).right.clone();
+        n.update(self.base);
+        std::mem::swap(slot, &mut top);
+        let l = self.own(slot);
+        l.right = top;
+        l.update(self.base);
+    }
+
+    /// n(a, r(b, c)) becomes r(n(a, b), c).
+    fn rotate_left(self, slot: &mut Link) {
+        let n = self.own(slot);
+        let mut top = n.right.clone();
+        n.right = self.own(&mut top).left.clone();
+        n.update(self.base);
+        std::mem::swap(slot, &mut top);
+        let r = self.own(slot);
+        r.left = top;
+        r.update(self.base);
+    }
+
+    /// Does all of `ops` as if the subtree were a tree of its own, and seals it. `None` if nothing of it was left at some
+    /// point: `slot` is then worthless.
+    fn spread(self, slot: &mut Link, ops: &[Op<'_>]) -> Option<Heights> {
+        // A tree that its writes may outgrow would hardly stay in balance.
+        let size = slot.node(self.base).size() as usize;
+        if ops.len() >= PARALLEL_FROM && ops.len() <= size / 4 {
+            let before = slot.clone();
+            if let Some(heights) = self.split(slot, ops) {
+                return Some(heights);
             }
-            rotate_right(slot, version);
+            *slot = before;
         }
-        ..=-2 => {
-            if child_balance(&children.right) > 0 {
-                rotate_right(&mut children.right, version);
+        let mut heights = Heights::at(self.height(slot));
+        let mut done = 0;
+        while done < ops.len() {
+            let step = self.write(slot, &ops[done..]);
+            if step.gone {
+                return None;
             }
-            rotate_left(slot, version);
+            done += step.done;
+            heights.pass(self.height(slot));
         }
-        _ => {}
+        self.seal(slot);
+        Some(heights)
+    }
+
+    /// Spreads `ops` over both sides of the inner node in `slot`. `None` if one after another they might have come to
+    /// something else: `slot` is then worthless.
+    fn split(self, slot: &mut Link, ops: &[Op<'_>]) -> Option<Heights> {
+        let inner = self.own(slot);
+        let split = ops.partition_point(|op| *op.key < *inner.key);
+        // With its separator, a node would send some of the later writes to the other side.
+        if ops.get(split).is_some_and(|op| op.value.is_none() && *op.key == *inner.key) {
+            return None;
+        }
+        let right_before = self.height(&inner.right);
+        let (left, right) = (&mut inner.left, &mut inner.right);
+        let (ops_left, ops_right) = ops.split_at(split);
+        let (left, right) = rayon::join(|| self.spread(left, ops_left), || self.spread(right, ops_right));
+        let (left, right) = (left?, right?);
+        // First the left side changed beside the old right one, then the right side beside the new left one.
+        let left_after = self.height(&inner.left);
+        if !left.near(right_before) || !right.near(left_after) {
+            return None;
+        }
+        inner.update(self.base);
+        inner.seal(self.base);
+        let mut heights = Heights::at(inner.height);
+        for (left, right) in [
+            (left.lowest, right_before),
+            (left.highest, right_before),
+            (left_after, right.lowest),
+            (left_after, right.highest),
+        ] {
+            heights.pass(left.max(right) + 1);
+        }
+        Some(heights)
+    }
+
+    /// Computes the hashes of all nodes that lack them.
+    fn seal(self, slot: &mut Link) {
+        let Link::Inner(inner) = slot else { return };
+        if inner.sealed {
+            return;
+        }
+        let inner = Arc::make_mut(inner);
+        if inner.size >= SEAL_APART {
+            let (left, right) = (&mut inner.left, &mut inner.right);
+            rayon::join(|| self.seal(left), || self.seal(right));
+        } else {
+            self.seal(&mut inner.left);
+            self.seal(&mut inner.right);
+        }
+        inner.seal(self.base);
     }
 }
 
-fn child_balance(node: &Node) -> i16 {
-    node.children.as_ref().map_or(0, Children::balance)
-}
-
-/// n(l(a, b), c) becomes l(a, n(b, c)).
-fn rotate_right(slot: &mut Arc<Node>, version: u64) {
-    let (_, n) = own(slot, version);
-    let mut top = Arc::clone(&n.left);
-    n.left = Arc::clone(&top.children.as_ref().expect("the higher side is an inner node").right);
-    n.update();
-    std::mem::swap(slot, &mut top);
-    let (_, l) = own(slot, version);
-    l.right = top;
-    l.update();
-}
-
-/// n(a, r(b, c)) becomes r(n(a, b), c).
-fn rotate_left(slot: &mut Arc<Node>, version: u64) {
-    let (_, n) = own(slot, version);
-    let mut top = Arc::clone(&n.right);
-    n.right = Arc::clone(&top.children.as_ref().expect("the higher side is an inner node").left);
-    n.update();
-    std::mem::swap(slot, &mut top);
-    let (_, r) = own(slot, version);
-    r.left = top;
-    r.update();
+fn balance_of(node: Node<'_>) -> i16 {
+    node.children().map_or(0, |(left, right)| i16::from(left.height()) - i16::from(right.height()))
 }
 
 impl Tree {
-    /// Sets a row.
-    #[cfg(test)]
-    pub(crate) fn set(&mut self, key: &[u8], value: &[u8], version: u64) {
-        self.set_leaf(key, leaf_hash(key, value, version), version);
+    /// The tree whose root is the last node of a file's section.
+    pub(super) fn saved(section: Section) -> Self {
+        Self { root: section.root(), base: Some(Arc::new(section)) }
     }
 
-    fn set_leaf(&mut self, key: &[u8], hash: Hash, version: u64) {
-        match &mut self.root {
-            Some(root) => {
-                set(root, key, hash, version);
-            }
-            None => self.root = Some(Node::leaf(key.into(), version, hash)),
-        }
-    }
-
-    /// Removes a row; an absent one changes nothing, the versions of the nodes on its way included.
-    pub(crate) fn remove(&mut self, key: &[u8], version: u64) {
-        if !self.contains(key) {
-            return;
-        }
-        match &mut self.root {
-            Some(root) if root.children.is_some() => {
-                remove(root, key, version);
-            }
-            root => *root = None,
-        }
+    pub(super) fn node(&self) -> Option<Node<'_>> {
+        self.root.as_ref().map(|root| root.node(self.base.as_deref()))
     }
 
     fn contains(&self, key: &[u8]) -> bool {
-        let mut next = self.root.as_ref();
+        let mut next = self.node();
         while let Some(node) = next {
-            let Some(children) = &node.children else { return *node.key == *key };
-            next = Some(if *key < *node.key { &children.left } else { &children.right });
+            let Some((left, right)) = node.children() else { return node.key() == key };
+            next = Some(if key < node.key() { left } else { right });
         }
         false
+    }
+
+    /// What the tree takes, counted node by node.
+    pub(crate) fn memory(&self) -> TreeMemory {
+        fn count(node: Node<'_>, memory: &mut TreeMemory) {
+            let (key, bytes) = match node {
+                Node::Saved(..) => return,
+                Node::Leaf(leaf) => (&leaf.key, size_of_val(leaf)),
+                Node::Inner(inner, _) => (&inner.key, size_of_val(inner)),
+            };
+            let shared = if let Key::Shared(key) = key { key.len() } else { 0 };
+            memory.nodes += 1;
+            // Two counts stand before what an `Arc` holds.
+            memory.bytes += (2 * size_of::<usize>() + bytes + shared) as u64;
+            if let Some((left, right)) = node.children() {
+                count(left, memory);
+                count(right, memory);
+            }
+        }
+        let mut memory = TreeMemory::default();
+        if let Some(root) = self.node() {
+            count(root, &mut memory);
+        }
+        memory.mapped_bytes = self.base.as_ref().map_or(0, |section| section.len());
+        memory
     }
 }
 
 impl Commitment for Tree {
     fn apply(&self, version: u64, changes: &StoreChanges) -> Self {
-        let leaf =
-            |(key, value): (&Vec<u8>, &Option<Vec<u8>>)| value.as_ref().map(|value| leaf_hash(key, value, version));
-        let leaves: Vec<Option<Hash>> = if changes.len() < PARALLEL_FROM {
-            changes.iter().map(leaf).collect()
+        let ops = changes.iter().map(|(key, value)| Op { key, value: value.as_deref() });
+        let mut ops: Vec<Op<'_>> = ops.collect();
+        // A removal of an absent row changes nothing, the versions of the nodes on its way included.
+        let there = |op: &Op<'_>| op.value.is_some() || self.contains(op.key);
+        if ops.len() < PARALLEL_FROM {
+            ops.retain(there);
         } else {
-            changes.iter().collect::<Vec<_>>().into_par_iter().map(leaf).collect()
-        };
+            ops = ops.into_par_iter().filter(there).collect();
+        }
+
         let mut tree = self.clone();
-        for (key, hash) in changes.keys().zip(leaves) {
-            match hash {
-                Some(hash) => tree.set_leaf(key, hash, version),
-                None => tree.remove(key, version),
+        let Self { root, base } = &mut tree;
+        let writer = Writer { version, base: base.as_deref() };
+        // Where the whole tree vanishes on the way, the writes go in one by one.
+        if let Some(link) = root {
+            if writer.spread(link, &ops).is_some() {
+                return tree;
             }
+            root.clone_from(&self.root);
+        }
+        let mut rest = &ops[..];
+        while let [op, later @ ..] = rest {
+            match (&mut *root, op.value) {
+                (Some(link), _) => {
+                    let step = writer.write(link, rest);
+                    rest = &rest[step.done..];
+                    if step.gone {
+                        *root = None;
+                    }
+                }
+                (None, Some(value)) => {
+                    *root = Some(Link::leaf(op.key.into(), version, leaf_hash(op.key, value, version)));
+                    rest = later;
+                }
+                (None, None) => unreachable!("absent rows are not removed"),
+            }
+        }
+        if let Some(link) = root {
+            writer.seal(link);
         }
         tree
     }
 
     fn root(&self) -> Hash {
-        self.root.as_ref().map_or(EMPTY_HASH, |root| root.hash())
+        self.node().map_or(EMPTY_HASH, |root| *root.hash())
     }
 
     fn len(&self) -> u64 {
-        self.root.as_ref().map_or(0, |root| root.size())
+        self.node().map_or(0, |root| root.size().into())
     }
 
     fn prove(&self, key: &[u8], value_of: &ValueOf<'_>) -> Result<CommitmentProof, StoreError> {
@@ -308,43 +389,48 @@ impl Commitment for Tree {
     }
 
     fn export(&self, sink: &mut dyn FnMut(ExportedNode) -> Result<(), StoreError>) -> Result<(), StoreError> {
-        fn visit(node: &Node, sink: &mut dyn FnMut(ExportedNode) -> Result<(), StoreError>) -> Result<(), StoreError> {
-            let height = u32::from(node.height());
-            let (key, hash) = match &node.children {
-                Some(children) => {
-                    visit(&children.left, sink)?;
-                    visit(&children.right, sink)?;
+        fn visit(
+            node: Node<'_>,
+            sink: &mut dyn FnMut(ExportedNode) -> Result<(), StoreError>,
+        ) -> Result<(), StoreError> {
+            let (key, hash) = match node.children() {
+                Some((left, right)) => {
+                    visit(left, sink)?;
+                    visit(right, sink)?;
                     (Vec::new(), Vec::new())
                 }
-                None => (node.key.to_vec(), node.hash().to_vec()),
+                None => (node.key().to_vec(), node.hash().to_vec()),
             };
-            sink(ExportedNode { height, version: node.version, key, hash })
+            sink(ExportedNode { height: node.height().into(), version: node.version(), key, hash })
         }
-        self.root.as_ref().map_or(Ok(()), |root| visit(root, sink))
+        self.node().map_or(Ok(()), |root| visit(root, sink))
     }
 
     fn import(nodes: &mut dyn Iterator<Item = Result<ExportedNode, StoreError>>) -> Result<Self, StoreError> {
         let corrupt = |what: &str| StoreError::Corrupt(format!("tree snapshot: {what}"));
         // Finished subtrees, each with its smallest key.
-        let mut stack: Vec<(Arc<Node>, Arc<[u8]>)> = Vec::new();
+        let mut stack: Vec<(Link, Key)> = Vec::new();
         for exported in nodes {
             let ExportedNode { height, version, key, hash } = exported?;
             if height == 0 {
                 let hash = hash.try_into().map_err(|_| corrupt("a leaf's hash is not 32 bytes"))?;
-                let key: Arc<[u8]> = key.into();
-                stack.push((Node::leaf(Arc::clone(&key), version, hash), key));
+                let key = Key::from(&key[..]);
+                stack.push((Link::leaf(key.clone(), version, hash), key));
                 continue;
             }
             let (Some((right, separator)), Some((left, smallest))) = (stack.pop(), stack.pop()) else {
                 return Err(corrupt("an inner node lacks children"));
             };
-            let node = Node::inner(separator, version, left, right);
-            if u32::from(node.height()) != height || !(-1..=1).contains(&child_balance(&node)) {
+            let mut link = Link::inner(separator, version, left, right);
+            let inner = Writer { version, base: None }.own(&mut link);
+            inner.update(None);
+            if u32::from(inner.height) != height || !(-1..=1).contains(&inner.balance(None)) {
                 return Err(corrupt("an inner node is out of balance"));
             }
-            stack.push((node, smallest));
+            inner.seal(None);
+            stack.push((link, smallest));
         }
         let root = stack.pop().map(|(root, _)| root);
-        if stack.is_empty() { Ok(Self { root }) } else { Err(corrupt("more than one root")) }
+        if stack.is_empty() { Ok(Self { root, base: None }) } else { Err(corrupt("more than one root")) }
     }
 }

@@ -1,11 +1,15 @@
 //! What a store's rows are committed to, and how they are proven.
 
+mod file;
+mod hash;
 mod iavl;
 mod multistore;
+mod node;
 mod proof;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use file::{open, save};
 pub(crate) use iavl::Tree;
 pub(crate) use multistore::{multistore_root, prove_store};
 
@@ -31,7 +35,7 @@ pub(crate) trait Commitment: Clone + Default + Send + Sync + 'static {
     /// shares what did not change.
     fn apply(&self, version: u64, changes: &StoreChanges) -> Self;
 
-    /// The root hash; computed once, in parallel.
+    /// The root hash, known since the commitment was made.
     fn root(&self) -> Hash;
 
     /// The number of rows.
@@ -45,6 +49,27 @@ pub(crate) trait Commitment: Clone + Default + Send + Sync + 'static {
 
     /// Builds what [`export`](Self::export) handed out.
     fn import(nodes: &mut dyn Iterator<Item = Result<ExportedNode, StoreError>>) -> Result<Self, StoreError>;
+}
+
+/// What trees take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TreeMemory {
+    /// Nodes in memory: those made since the trees were last saved.
+    pub nodes: u64,
+    /// Their size in bytes, keys included, without what the allocator adds.
+    pub bytes: u64,
+    /// The size of the mapped files, which the system keeps in memory as far as there is room.
+    pub mapped_bytes: u64,
+}
+
+impl std::iter::Sum for TreeMemory {
+    fn sum<I: Iterator<Item = Self>>(each: I) -> Self {
+        each.fold(Self::default(), |all, one| Self {
+            nodes: all.nodes + one.nodes,
+            bytes: all.bytes + one.bytes,
+            mapped_bytes: all.mapped_bytes + one.mapped_bytes,
+        })
+    }
 }
 
 /// A node of a tree on its way to or from disk.

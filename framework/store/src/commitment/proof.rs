@@ -1,7 +1,8 @@
 //! ICS-23 proofs out of an IAVL tree, byte-equal to those of Go `iavl` (proof_ics23.go).
 
-use super::iavl::{Node, Tree, inner_prefix, leaf_prefix};
-use super::{Hash, ValueOf};
+use super::hash::Prefix;
+use super::node::Node;
+use super::{Hash, Tree, ValueOf};
 use crate::StoreError;
 use ics23::commitment_proof::Proof;
 use ics23::{CommitmentProof, ExistenceProof, HashOp, InnerOp, LeafOp, LengthOp, NonExistenceProof};
@@ -21,7 +22,7 @@ pub(super) fn prove(tree: &Tree, key: &[u8], value_of: &ValueOf<'_>) -> Result<C
 /// A node on the way from the root to a leaf, and the side on which the way goes on.
 #[derive(Clone, Copy)]
 struct Step<'a> {
-    node: &'a Node,
+    node: Node<'a>,
     left: bool,
 }
 
@@ -35,12 +36,12 @@ struct Place<'a> {
 
 fn locate<'a>(tree: &'a Tree, key: &[u8]) -> Place<'a> {
     let mut place = Place::default();
-    let Some(root) = &tree.root else { return place };
-    let path = descend(Vec::new(), root, |node| key < &node.key[..]);
-    let leaf = path.last().map_or(root.as_ref(), |step| step.node);
+    let Some(root) = tree.node() else { return place };
+    let path = descend(Vec::new(), root, |node| key < node.key());
+    let leaf = path.last().map_or(root, |step| step.node);
     // Exactly one neighbour of an absent key is the leaf that a search for it ends at; the other lies across the last
     // turn to the respective side.
-    match key.cmp(&leaf.key) {
+    match key.cmp(leaf.key()) {
         std::cmp::Ordering::Equal => place.exact = Some(path),
         std::cmp::Ordering::Less => {
             place.before = across(&path, false);
@@ -55,12 +56,12 @@ fn locate<'a>(tree: &'a Tree, key: &[u8]) -> Place<'a> {
 }
 
 /// Walks from `node` down to a leaf, which becomes the last step.
-fn descend<'a>(mut path: Vec<Step<'a>>, mut node: &'a Node, go_left: impl Fn(&Node) -> bool) -> Vec<Step<'a>> {
+fn descend<'a>(mut path: Vec<Step<'a>>, mut node: Node<'a>, go_left: impl Fn(Node<'a>) -> bool) -> Vec<Step<'a>> {
     loop {
         let left = go_left(node);
         path.push(Step { node, left });
-        let Some(children) = &node.children else { return path };
-        node = if left { &children.left } else { &children.right };
+        let Some(children) = node.children() else { return path };
+        node = if left { children.0 } else { children.1 };
     }
 }
 
@@ -69,17 +70,17 @@ fn across<'a>(path: &[Step<'a>], right: bool) -> Option<Vec<Step<'a>>> {
     let inner = path.len() - 1;
     let turn = path[..inner].iter().rposition(|step| step.left == right)?;
     let node = path[turn].node;
-    let children = node.children.as_ref()?;
+    let children = node.children()?;
     let mut other = path[..turn].to_vec();
     other.push(Step { node, left: !right });
-    let child = if right { &children.right } else { &children.left };
+    let child = if right { children.1 } else { children.0 };
     Some(descend(other, child, |_| right))
 }
 
 /// The proof that the leaf at the end of `path` has its value.
 fn existence(path: &[Step<'_>], value_of: &ValueOf<'_>) -> Result<ExistenceProof, StoreError> {
     let (leaf, inner) = path.split_last().ok_or_else(|| StoreError::Corrupt("a way without a leaf".into()))?;
-    let key = leaf.node.key.to_vec();
+    let key = leaf.node.key().to_vec();
     let value = value_of(&key)?
         .ok_or_else(|| StoreError::Corrupt(format!("key {key:02x?} is in the tree but not in the state")))?;
     let leaf = LeafOp {
@@ -87,20 +88,21 @@ fn existence(path: &[Step<'_>], value_of: &ValueOf<'_>) -> Result<ExistenceProof
         prehash_key: HashOp::NoHash.into(),
         prehash_value: HashOp::Sha256.into(),
         length: LengthOp::VarProto.into(),
-        prefix: leaf_prefix(leaf.node.version),
+        prefix: Prefix::leaf(leaf.node.version()).as_slice().to_vec(),
     };
     let path = inner.iter().rev().filter_map(inner_op).collect();
     Ok(ExistenceProof { key, value, leaf: Some(leaf), path })
 }
 
 fn inner_op(step: &Step<'_>) -> Option<InnerOp> {
-    let children = step.node.children.as_ref()?;
-    let with_length = |hash: Hash| [&[32][..], &hash].concat();
-    let mut prefix = inner_prefix(children.height, children.size, step.node.version);
+    let node = step.node;
+    let (left, right) = node.children()?;
+    let with_length = |hash: &Hash| [&[32][..], hash].concat();
+    let mut prefix = Prefix::inner(node.height(), node.size().into(), node.version()).as_slice().to_vec();
     let suffix = if step.left {
-        with_length(children.right.hash())
+        with_length(right.hash())
     } else {
-        prefix.extend(with_length(children.left.hash()));
+        prefix.extend(with_length(left.hash()));
         Vec::new()
     };
     prefix.push(32);

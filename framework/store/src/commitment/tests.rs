@@ -1,5 +1,6 @@
 //! The tree against Go `iavl` and against a plain map.
 
+use super::node::Node;
 use super::*;
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -47,15 +48,11 @@ fn check_vector(json: &str) {
     for (number, Version { ops, root }) in (vector.initial_version..).zip(vector.versions) {
         let before = (tree.clone(), tree.root());
         for (key, value) in ops.iter().map(|op| parse(op)) {
+            // As Go's vectors are in no order, each write is applied by itself.
+            tree = tree.apply(number, &StoreChanges::from([(key.clone(), value.clone())]));
             match value {
-                Some(value) => {
-                    tree.set(&key, &value, number);
-                    rows.insert(key, value);
-                }
-                None => {
-                    tree.remove(&key, number);
-                    rows.remove(&key);
-                }
+                Some(value) => drop(rows.insert(key, value)),
+                None => drop(rows.remove(&key)),
             }
         }
         assert_eq!(hex::encode(tree.root()), root, "version {number}");
@@ -171,15 +168,146 @@ proptest! {
     }
 }
 
-#[test]
-fn large_blocks_hash_in_parallel_to_the_same_root() {
-    let rows = |from: u32| (from..from + 5000).map(|i| (i.to_be_bytes().to_vec(), Some(vec![1])));
-    let block: StoreChanges = rows(0).chain(rows(100_000)).collect();
-    let together = Tree::default().apply(1, &block);
-    let mut one_by_one = Tree::default();
-    for key in block.keys() {
-        one_by_one.set(key, &[1], 1);
-        one_by_one.root();
+/// The tree after the writes of a block, each applied by itself, as Go does it.
+fn one_by_one(tree: &Tree, version: u64, block: &StoreChanges) -> Tree {
+    block.iter().fold(tree.clone(), |tree, (key, value)| {
+        tree.apply(version, &StoreChanges::from([(key.clone(), value.clone())]))
+    })
+}
+
+/// Everything about a tree that its root stands for, and its separators.
+fn nodes(tree: &Tree) -> Vec<(u8, u64, Vec<u8>, Hash)> {
+    fn visit(node: Node<'_>, out: &mut Vec<(u8, u64, Vec<u8>, Hash)>) {
+        if let Some((left, right)) = node.children() {
+            visit(left, out);
+            visit(right, out);
+        }
+        out.push((node.height(), node.version(), node.key().to_vec(), *node.hash()));
     }
-    assert_eq!(together.root(), one_by_one.root());
+    let mut out = Vec::new();
+    if let Some(root) = tree.node() {
+        visit(root, &mut out);
+    }
+    out
+}
+
+/// Saves a tree and maps what was saved.
+fn through_a_file(tree: &Tree) -> Tree {
+    let dir = tempfile::TempDir::new().unwrap();
+    let path = dir.path().join("trees");
+    save(&path, [("one", &Tree::default()), ("two", tree)].into_iter(), &mut || Ok(())).unwrap();
+    let [(one, empty), (two, saved)]: [_; 2] = open(&path).unwrap().try_into().unwrap();
+    assert_eq!((&one[..], &two[..], empty.root()), ("one", "two", EMPTY_HASH));
+    assert_eq!((saved.memory().nodes, saved.len()), (0, tree.len()), "all of it lies in the file");
+    saved
+}
+
+/// SplitMix64.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % bound
+    }
+
+    /// `count` writes to keys below `keys`, `removals` percent of them removals. Some keys are long.
+    fn block(&mut self, count: u64, keys: u64, removals: u64) -> StoreChanges {
+        let write = |_| {
+            let key = self.below(keys);
+            let mut bytes = key.to_be_bytes().to_vec();
+            bytes.resize(if key.is_multiple_of(7) { 40 } else { 20 }, 0xee);
+            (bytes, (self.below(100) >= removals).then(|| vec![1, 2, 3]))
+        };
+        (0..count).map(write).collect()
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_block_comes_to_what_its_writes_come_to_one_by_one(
+        blocks in proptest::collection::vec((changes(), any::<bool>()), 1..12),
+    ) {
+        let (mut together, mut apart) = (Tree::default(), Tree::default());
+        for (version, (block, through_file)) in (1..).zip(&blocks) {
+            together = together.apply(version, block);
+            apart = one_by_one(&apart, version, block);
+            prop_assert_eq!(nodes(&together), nodes(&apart));
+            if *through_file {
+                together = through_a_file(&together);
+                prop_assert_eq!(nodes(&together), nodes(&apart));
+            }
+        }
+    }
+}
+
+#[test]
+fn large_blocks_come_to_what_their_writes_come_to_one_by_one() {
+    let mut random = Random(7);
+    // Growth, updates, removals of much and of nearly all, and growth again; splits that stand and splits that do not.
+    let rounds = [
+        (4000, 20_000, 0),
+        (4000, 20_000, 20),
+        (900, 20_000, 0),
+        (900, 20_000, 50),
+        (300, 20_000, 100),
+        (1500, 1500, 100),
+        (20_000, 20_000, 95),
+        (9000, 20_000, 99),
+        (3000, 20_000, 10),
+        (600, 40_000, 30),
+        (150, 40_000, 60),
+    ];
+    let (mut together, mut apart) = (Tree::default(), Tree::default());
+    for (version, (count, keys, removals)) in (1..).zip(rounds.into_iter().cycle().take(44)) {
+        let block = random.block(count, keys, removals);
+        let (before, root) = (together.clone(), together.root());
+        together = together.apply(version, &block);
+        assert_eq!(before.root(), root);
+        apart = one_by_one(&apart, version, &block);
+        assert!(nodes(&together) == nodes(&apart), "version {version}");
+        if version % 3 == 0 {
+            together = through_a_file(&together);
+            assert!(nodes(&together) == nodes(&apart), "saved version {version}");
+        }
+    }
+    let rest = apart.apply(99, &random.block(400_000, 40_000, 100));
+    assert!(rest.len() < 100);
+}
+
+#[test]
+fn memory_holds_what_changed_since_the_file_alone() {
+    let mut random = Random(3);
+    let tree = Tree::default().apply(1, &random.block(20_000, 1 << 40, 0));
+    let whole = tree.memory();
+    assert_eq!((whole.nodes, whole.mapped_bytes), (2 * tree.len() - 1, 0));
+    let saved = through_a_file(&tree);
+    let key = saved.node().unwrap().key().to_vec();
+    let later = saved.apply(2, &StoreChanges::from([(key, Some(vec![9]))]));
+    let memory = later.memory();
+    assert!((2..=20).contains(&memory.nodes), "{memory:?}");
+    assert!((64 * whole.nodes..100 * whole.nodes).contains(&memory.mapped_bytes), "{memory:?}");
+}
+
+#[test]
+fn every_damaged_byte_of_a_file_is_found() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let path = dir.path().join("trees");
+    let tree = Tree::default().apply(1, &Random(5).block(40, 1000, 0));
+    save(&path, [("bank", &tree)].into_iter(), &mut || Ok(())).unwrap();
+    let intact = std::fs::read(&path).unwrap();
+    for at in 0..intact.len() {
+        let mut bytes = intact.clone();
+        bytes[at] ^= 1 << (at % 8);
+        std::fs::write(&path, &bytes).unwrap();
+        assert!(matches!(open(&path), Err(StoreError::Corrupt(_))), "byte {at}");
+    }
+    for len in (0..intact.len()).step_by(13) {
+        std::fs::write(&path, &intact[..len]).unwrap();
+        assert!(matches!(open(&path), Err(StoreError::Corrupt(_))), "cut to {len}");
+    }
+    std::fs::remove_file(&path).unwrap();
+    assert!(matches!(open(&path), Err(StoreError::Io(_))));
 }
