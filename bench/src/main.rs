@@ -4,13 +4,21 @@
 mod chain;
 mod check_tx;
 mod exec;
+mod throughput;
 mod tree;
 
 use clap::{Parser, Subcommand};
+use nix::{
+    sched::{CpuSet, sched_setaffinity},
+    unistd::Pid,
+};
 
 #[derive(Debug, Parser)]
 #[command(name = "gantry-bench", version, about = "Measures the chain beside its peers")]
 struct Cli {
+    /// Processors to run on, with everything that is measured; all of them otherwise
+    #[arg(long, global = true, value_delimiter = ',', env = "GANTRY_BENCH_CORES")]
+    cores: Vec<usize>,
     #[command(subcommand)]
     command: Command,
 }
@@ -23,12 +31,32 @@ enum Command {
     Exec(exec::Args),
     /// CheckTx over the socket, and recheck
     CheckTx(check_tx::Args),
+    /// Committed transactions a second of one network
+    Throughput(throughput::Args),
 }
 
 fn main() -> anyhow::Result<()> {
-    match Cli::parse().command {
+    let cli = Cli::parse();
+    pin(&cli.cores)?;
+    match cli.command {
         Command::Tree(args) => tree::run(args),
         Command::Exec(args) => exec::run(args),
         Command::CheckTx(args) => check_tx::run(args),
+        Command::Throughput(args) => throughput::run(args),
     }
+}
+
+/// Keeps this process and all that it starts on some processors.
+fn pin(cores: &[usize]) -> anyhow::Result<()> {
+    if cores.is_empty() {
+        return Ok(());
+    }
+    let mut set = CpuSet::new();
+    cores.iter().try_for_each(|core| set.set(*core))?;
+    Ok(sched_setaffinity(Pid::from_raw(0), &set)?)
+}
+
+/// Runs a future on one thread: posting takes little, and children die with the thread that started them.
+fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
 }

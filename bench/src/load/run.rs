@@ -1,0 +1,103 @@
+//! A flood from its first post to its proof.
+
+use anyhow::{Result, ensure};
+use serde::{Deserialize, Serialize};
+
+use super::{FloodOptions, Rpc, Senders, Stream, confirm, flood};
+use crate::stats::percentile;
+
+/// Floods that repeat what a node has taken and dropped.
+const REPEATS: usize = 3;
+
+/// What a load came to. Times are in seconds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Transactions executed with code 0.
+    pub committed: u64,
+    /// Transactions that a node took and dropped, so that they were posted again.
+    pub dropped: u64,
+    /// Posts that had to be repeated, in part or whole.
+    pub repeated: u64,
+    /// From the first post to the execution of the last block with a transaction.
+    pub wall: f64,
+    /// Committed transactions a second of `wall`.
+    pub rate: f64,
+    /// Median time from submission to commit.
+    pub latency_p50: f64,
+    /// 99th percentile of the same.
+    pub latency_p99: f64,
+    /// Blocks with transactions.
+    pub blocks: u64,
+    /// Median time between blocks with transactions.
+    pub interval_p50: f64,
+    /// Mean of the same.
+    pub interval_mean: f64,
+    /// 99th percentile of the same.
+    pub interval_p99: f64,
+    /// Time of each block since the first post, and its transactions.
+    pub timeline: Vec<(f64, u64)>,
+}
+
+/// Posts the streams, calls `executed` when the last of them is executed, and proves by the blocks and by the balances
+/// what happened.
+///
+/// # Errors
+/// As [`flood`], [`confirm`] and [`Senders::check_balances`]; when transactions stay lost.
+pub async fn run(
+    senders: &mut Senders,
+    streams: &[Stream],
+    options: &FloodOptions,
+    executed: impl FnOnce() -> Result<()>,
+) -> Result<Outcome> {
+    let mut rpc = Rpc::connect(&options.nodes[0]).await?;
+    let mut posted = flood(streams, options).await?;
+    executed()?;
+    let mut found = confirm(&mut rpc, streams, &posted).await?;
+    let taken: Vec<u64> = posted.posted.iter().map(|times| times.len() as u64).collect();
+    let mut outcome = Outcome { repeated: posted.repeated, ..Outcome::default() };
+    outcome.describe(&posted.blocks, &mut found.latencies);
+    found.all_succeeded()?;
+    let mut committed = found.committed;
+    let mut wall = found.wall;
+    for _ in 0..REPEATS {
+        let dropped: usize = found.missing.iter().map(|stream| stream.txs.len()).sum();
+        if dropped == 0 {
+            break;
+        }
+        outcome.dropped += dropped as u64;
+        let streams = std::mem::take(&mut found.missing);
+        posted = flood(&streams, options).await?;
+        found = confirm(&mut rpc, &streams, &posted).await?;
+        found.all_succeeded()?;
+        committed.iter_mut().zip(&found.committed).for_each(|(all, more)| *all += more);
+        wall += found.wall;
+    }
+    ensure!(found.missing.iter().all(|stream| stream.txs.is_empty()), "transactions were taken and are in no block");
+    senders.advance(&taken, &committed);
+    senders.check_balances(&mut rpc).await?;
+    outcome.committed = committed.iter().sum();
+    outcome.wall = wall.as_secs_f64();
+    outcome.rate = ratio(outcome.committed, outcome.wall);
+    Ok(outcome)
+}
+
+impl Outcome {
+    fn describe(&mut self, blocks: &[super::Seen], latencies: &mut [f64]) {
+        let full: Vec<_> = blocks.iter().filter(|seen| seen.txs > 0).collect();
+        let mut intervals: Vec<f64> =
+            full.windows(2).map(|pair| (pair[1].at.saturating_sub(pair[0].at)).as_secs_f64()).collect();
+        self.timeline = full.iter().map(|seen| (seen.at.as_secs_f64(), seen.txs)).collect();
+        self.blocks = full.len() as u64;
+        self.interval_mean = intervals.iter().sum::<f64>() / ratio(intervals.len() as u64, 1.0).max(1.0);
+        self.interval_p50 = percentile(&mut intervals, 50);
+        self.interval_p99 = percentile(&mut intervals, 99);
+        self.latency_p50 = percentile(latencies, 50);
+        self.latency_p99 = percentile(latencies, 99);
+    }
+}
+
+/// A count over seconds; 0 where there are none.
+#[expect(clippy::cast_precision_loss, reason = "counts of a run are far below 2^53")]
+fn ratio(count: u64, over: f64) -> f64 {
+    if over > 0.0 { count as f64 / over } else { 0.0 }
+}
