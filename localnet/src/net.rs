@@ -155,6 +155,14 @@ impl Net {
         Ok(i)
     }
 
+    /// Stops the node that joined last, and removes its home.
+    pub async fn leave(&mut self) -> Result<()> {
+        ensure!(self.nodes.len() > self.options.validators, "no node has joined");
+        let mut node = self.nodes.pop().context("no nodes")?;
+        node.stop().await?;
+        Ok(fs::remove_dir_all(node.home())?)
+    }
+
     /// Takes a node off the network: connections are closed, or nothing passes and nobody is told.
     pub fn disconnect(&self, i: usize, how: Cable) -> Result<()> {
         ensure!(self.options.links, "this network has direct links");
