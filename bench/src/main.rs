@@ -1,9 +1,12 @@
 //! `gantry-bench`: every measurement of `./dev bench` as a subcommand. Figures go to standard output, one JSON object a
 //! line; what is said about them goes to standard error.
 
+mod catch_up;
 mod chain;
 mod check_tx;
 mod exec;
+mod hold;
+mod sustained;
 mod throughput;
 mod tree;
 
@@ -33,6 +36,12 @@ enum Command {
     CheckTx(check_tx::Args),
     /// Committed transactions a second of one network
     Throughput(throughput::Args),
+    /// The highest rate that a network holds with blocks under a second
+    Hold(hold::Args),
+    /// Speed of a node that catches up with one that makes full blocks
+    CatchUp(catch_up::Args),
+    /// A long load below the peak: latency and memory over time
+    Sustained(sustained::Args),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -43,6 +52,9 @@ fn main() -> anyhow::Result<()> {
         Command::Exec(args) => exec::run(args),
         Command::CheckTx(args) => check_tx::run(args),
         Command::Throughput(args) => throughput::run(args),
+        Command::Hold(args) => hold::run(args),
+        Command::CatchUp(args) => catch_up::run(args),
+        Command::Sustained(args) => sustained::run(args),
     }
 }
 

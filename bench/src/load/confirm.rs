@@ -18,8 +18,8 @@ pub struct Confirmed {
     pub failed: (u64, String),
     /// For each stream, what was posted and is in no block.
     pub missing: Vec<Stream>,
-    /// Time from the first post of a transaction to its execution, in seconds, of those with code 0.
-    pub latencies: Vec<f64>,
+    /// Of each transaction with code 0: when it was executed, and the time since its first post, both in seconds.
+    pub latencies: Vec<(f64, f64)>,
     /// Time from the first post to the last block with a transaction of the flood.
     pub wall: Duration,
 }
@@ -86,7 +86,8 @@ pub async fn confirm(rpc: &mut Rpc, streams: &[Stream], flood: &Flood) -> Result
             found.wall = seen.at;
             if result.code == 0 {
                 found.committed[s] += 1;
-                found.latencies.push((seen.at.saturating_sub(flood.posted[s][i])).as_secs_f64());
+                let took = seen.at.saturating_sub(flood.posted[s][i]);
+                found.latencies.push((seen.at.as_secs_f64(), took.as_secs_f64()));
             } else {
                 found.failed.0 += 1;
                 if found.failed.1.is_empty() {

@@ -1,15 +1,13 @@
 //! Posts streams of transactions until they are executed.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
+use futures::{StreamExt, stream::FuturesUnordered};
 use serde_json::json;
-use tokio::{
-    task::JoinSet,
-    time::{Instant, sleep},
-};
+use tokio::time::{Instant, sleep};
 
 use super::{
     Rpc, Stream,
@@ -83,24 +81,22 @@ pub async fn flood(streams: &[Stream], options: &FloodOptions) -> Result<Flood> 
     let mut watcher = Watcher::new(options).await?;
 
     let start = Instant::now();
-    let gate = Arc::new(Gate::new(start, options.duration, options.rate, options.outstanding));
-    let mut posting = JoinSet::new();
-    for line in lines {
-        posting.spawn(line.run(Arc::clone(&gate), start));
-    }
+    let gate = Gate::new(start, options.duration, options.rate, options.outstanding);
+    let mut posting: FuturesUnordered<_> = lines.into_iter().map(|line| line.run(&gate, start)).collect();
     let mut flood = Flood { posted: vec![Vec::new(); streams.len()], ..Flood::default() };
     let mut taken = 0;
+    let mut tick = tokio::time::interval(WATCH);
     while !posting.is_empty() {
         tokio::select! {
-            ended = posting.join_next() => {
-                let line = ended.context("there was one")???;
+            Some(line) = posting.next() => {
+                let line = line?;
                 flood.repeated += line.repeated;
                 for (i, stream) in line.streams {
                     taken += stream.posted.len() as u64;
                     flood.posted[i] = stream.posted;
                 }
             }
-            () = sleep(WATCH) => watcher.look(&gate, start).await?,
+            _ = tick.tick() => watcher.look(&gate, start).await?,
         }
     }
     watcher.drain(&gate, start, taken).await?;
@@ -109,55 +105,59 @@ pub async fn flood(streams: &[Stream], options: &FloodOptions) -> Result<Flood> 
 }
 
 /// What is left of a stream.
-struct Outgoing {
-    first: u64,
-    /// JSON-RPC calls, encoded before the clock starts.
-    calls: Vec<String>,
+struct Outgoing<'a> {
+    stream: &'a Stream,
     next: usize,
     posted: Vec<Duration>,
 }
 
-impl Outgoing {
-    fn new(stream: &Stream) -> Self {
+impl<'a> Outgoing<'a> {
+    fn new(stream: &'a Stream) -> Self {
+        Self { stream, next: 0, posted: Vec::new() }
+    }
+
+    /// The body of a post of the transactions up to `until`.
+    fn body(&self, until: usize) -> Bytes {
         let call = |tx: &Vec<u8>| {
             let tx = BASE64_STANDARD.encode(tx);
             format!(r#"{{"jsonrpc":"2.0","id":1,"method":"broadcast_tx_sync","params":{{"tx":"{tx}"}}}}"#)
         };
-        Self { first: stream.first, calls: stream.txs.iter().map(call).collect(), next: 0, posted: Vec::new() }
+        let calls: Vec<String> = self.stream.txs[self.next..until].iter().map(call).collect();
+        format!("[{}]", calls.join(",")).into()
     }
 
-    /// The body of the next post, and how many transactions are in it.
-    fn body(&self, batch: usize) -> (Bytes, usize) {
-        let calls = &self.calls[self.next..(self.next + batch).min(self.calls.len())];
-        (format!("[{}]", calls.join(",")).into(), calls.len())
+    /// Where the next post of so many ends.
+    fn until(&self, batch: usize) -> usize {
+        (self.next + batch).min(self.stream.txs.len())
     }
 
     fn done(&self) -> bool {
-        self.next == self.calls.len()
+        self.next == self.stream.txs.len()
     }
 }
 
 /// One connection and the streams that go over it, in turn.
-struct Line {
+struct Line<'a> {
     address: String,
     rpc: Rpc,
     batch: usize,
-    streams: Vec<(usize, Outgoing)>,
+    streams: Vec<(usize, Outgoing<'a>)>,
     repeated: u64,
 }
 
-impl Line {
-    async fn run(mut self, gate: Arc<Gate>, start: Instant) -> Result<Self> {
+impl Line<'_> {
+    async fn run(mut self, gate: &Gate, start: Instant) -> Result<Self> {
         loop {
             let mut idle = true;
             for at in 0..self.streams.len() {
                 if !self.streams[at].1.done() {
                     idle = false;
-                    let (_, count) = self.streams[at].1.body(self.batch);
-                    if !gate.pass(u32::try_from(count)?).await {
+                    let stream = &self.streams[at].1;
+                    let until = stream.until(self.batch);
+                    if !gate.pass(u32::try_from(until - stream.next)?).await {
                         return Ok(self);
                     }
-                    self.post(at, &gate, start).await?;
+                    self.post(at, until, gate, start).await?;
                 }
             }
             if idle {
@@ -166,11 +166,10 @@ impl Line {
         }
     }
 
-    /// Posts the next transactions of a stream until they are taken.
-    async fn post(&mut self, at: usize, gate: &Gate, start: Instant) -> Result<()> {
+    /// Posts the transactions of a stream up to `until` until they are taken.
+    async fn post(&mut self, at: usize, until: usize, gate: &Gate, start: Instant) -> Result<()> {
         let stream = &mut self.streams[at].1;
-        let (mut body, count) = stream.body(self.batch);
-        let until = stream.next + count;
+        let mut body = stream.body(until);
         let now = start.elapsed();
         stream.posted.extend((stream.posted.len()..until).map(|_| now));
         for _ in 0..PATIENCE {
@@ -189,7 +188,7 @@ impl Line {
                 }
                 Verdict::Again { from } => stream.next += from,
                 Verdict::Sequence(sequence) => {
-                    let next = sequence.checked_sub(stream.first).and_then(|n| usize::try_from(n).ok());
+                    let next = sequence.checked_sub(stream.stream.first).and_then(|n| usize::try_from(n).ok());
                     stream.next = next.filter(|n| *n <= until).with_context(|| format!("sequence {sequence}"))?;
                     if stream.next == until {
                         return Ok(());
@@ -203,9 +202,9 @@ impl Line {
                 return Ok(());
             }
             sleep(PAUSE).await;
-            body = stream.body(until - stream.next).0;
+            body = stream.body(until);
         }
-        bail!("{} takes nothing more of a sender, {count} at a time", self.address)
+        bail!("{} takes nothing more of a sender", self.address)
     }
 }
 

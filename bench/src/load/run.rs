@@ -1,7 +1,6 @@
 //! A flood from its first post to its proof.
 
 use anyhow::{Result, ensure};
-use serde::{Deserialize, Serialize};
 
 use super::{FloodOptions, Rpc, Senders, Stream, confirm, flood};
 use crate::stats::percentile;
@@ -10,7 +9,7 @@ use crate::stats::percentile;
 const REPEATS: usize = 3;
 
 /// What a load came to. Times are in seconds.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outcome {
     /// Transactions executed with code 0.
     pub committed: u64,
@@ -34,8 +33,8 @@ pub struct Outcome {
     pub interval_mean: f64,
     /// 99th percentile of the same.
     pub interval_p99: f64,
-    /// Time of each block since the first post, and its transactions.
-    pub timeline: Vec<(f64, u64)>,
+    /// Of each transaction: when it was executed, and the time since its first post.
+    pub latencies: Vec<(f64, f64)>,
 }
 
 /// Posts the streams, calls `executed` when the last of them is executed, and proves by the blocks and by the balances
@@ -55,7 +54,8 @@ pub async fn run(
     let mut found = confirm(&mut rpc, streams, &posted).await?;
     let taken: Vec<u64> = posted.posted.iter().map(|times| times.len() as u64).collect();
     let mut outcome = Outcome { repeated: posted.repeated, ..Outcome::default() };
-    outcome.describe(&posted.blocks, &mut found.latencies);
+    outcome.latencies = std::mem::take(&mut found.latencies);
+    outcome.describe(&posted.blocks);
     found.all_succeeded()?;
     let mut committed = found.committed;
     let mut wall = found.wall;
@@ -82,17 +82,17 @@ pub async fn run(
 }
 
 impl Outcome {
-    fn describe(&mut self, blocks: &[super::Seen], latencies: &mut [f64]) {
+    fn describe(&mut self, blocks: &[super::Seen]) {
         let full: Vec<_> = blocks.iter().filter(|seen| seen.txs > 0).collect();
         let mut intervals: Vec<f64> =
             full.windows(2).map(|pair| (pair[1].at.saturating_sub(pair[0].at)).as_secs_f64()).collect();
-        self.timeline = full.iter().map(|seen| (seen.at.as_secs_f64(), seen.txs)).collect();
         self.blocks = full.len() as u64;
         self.interval_mean = intervals.iter().sum::<f64>() / ratio(intervals.len() as u64, 1.0).max(1.0);
         self.interval_p50 = percentile(&mut intervals, 50);
         self.interval_p99 = percentile(&mut intervals, 99);
-        self.latency_p50 = percentile(latencies, 50);
-        self.latency_p99 = percentile(latencies, 99);
+        let mut latencies: Vec<f64> = self.latencies.iter().map(|(_, took)| *took).collect();
+        self.latency_p50 = percentile(&mut latencies, 50);
+        self.latency_p99 = percentile(&mut latencies, 99);
     }
 }
 

@@ -1,0 +1,110 @@
+//! How fast a node that has nothing but the genesis catches up with one that goes on making full blocks.
+
+use std::{
+    cell::Cell,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use gantry_bench::{
+    load::{self, FloodOptions, Rpc},
+    net::Net,
+};
+use tokio::time::sleep;
+
+use crate::throughput::{NetArgs, Running};
+
+/// How often heights are read.
+const LOOK: Duration = Duration::from_millis(50);
+/// Blocks behind at which a follower has caught up.
+const NEAR: u64 = 2;
+
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    net: NetArgs,
+    /// Transactions of all senders together; posting must outlast the follower
+    #[arg(long)]
+    txs: usize,
+    /// Seconds of production before the follower starts
+    #[arg(long, default_value_t = 20)]
+    ahead: u64,
+}
+
+/// Where a chain is at a time.
+#[derive(Clone, Copy, Debug)]
+struct Point {
+    at: Instant,
+    height: u64,
+}
+
+impl Point {
+    /// Blocks a second since an earlier point.
+    #[expect(clippy::cast_precision_loss, reason = "heights of a run are far below 2^53")]
+    fn speed_since(self, earlier: Self) -> f64 {
+        (self.height - earlier.height) as f64 / (self.at - earlier.at).as_secs_f64()
+    }
+}
+
+pub(crate) fn run(args: Args) -> Result<()> {
+    crate::block_on(async {
+        let Running { mut net, mut senders, .. } = args.net.start().await?;
+        let streams = senders.sign(args.txs);
+        let options = FloodOptions {
+            nodes: net.rpcs(),
+            connections: 200,
+            batch: 10,
+            rate: None,
+            outstanding: args.net.outstanding,
+            duration: Duration::from_secs(600),
+        };
+        let posting = Cell::new(true);
+        let production = async {
+            let outcome = load::run(&mut senders, &streams, &options, || {
+                posting.set(false);
+                Ok(())
+            });
+            outcome.await
+        };
+        let (outcome, speeds) = tokio::join!(production, follow(&mut net, args.ahead, &posting));
+        let (outcome, (sync, produced, caught_up)) = (outcome?, speeds?);
+        for (name, unit, value) in [
+            ("catch-up", "x", sync / produced),
+            ("catch-up.follower", "blocks/s", sync),
+            ("catch-up.producer", "blocks/s", produced),
+            ("catch-up.reached", "bool", f64::from(u8::from(caught_up))),
+            ("catch-up.throughput", "tx/s", outcome.rate),
+        ] {
+            args.net.figure(name, unit, value).print()?;
+        }
+        Ok(())
+    })
+}
+
+/// Blocks a second of a follower and, in the same time, of the producer; and whether it caught up before posting ended.
+async fn follow(net: &mut Net, ahead: u64, posting: &Cell<bool>) -> Result<(f64, f64, bool)> {
+    sleep(Duration::from_secs(ahead)).await;
+    let mut producer = Rpc::connect(&net.rpcs()[0]).await?;
+    let address = net.add_follower()?.rpc_address();
+    // Its RPC answers once it runs.
+    let mut follower = gantry_localnet::until("the follower's RPC", Duration::from_secs(60), async || {
+        Ok(Rpc::connect(&address).await.ok())
+    })
+    .await?;
+    let mut first: Option<(Point, Point)> = None;
+    let mut last = None;
+    let mut caught_up = false;
+    while posting.get() && !caught_up {
+        let theirs = Point { height: producer.height().await?, at: Instant::now() };
+        let own = Point { height: follower.height().await?, at: Instant::now() };
+        if own.height > 0 {
+            first.get_or_insert((own, theirs));
+        }
+        last = Some((own, theirs));
+        caught_up = own.height + NEAR >= theirs.height;
+        sleep(LOOK).await;
+    }
+    let (first, last) = first.zip(last).context("the follower made no block before posting ended")?;
+    ensure!(last.0.height > first.0.height, "the follower made one block before posting ended: post more");
+    Ok((last.0.speed_since(first.0), last.1.speed_since(first.1), caught_up))
+}
