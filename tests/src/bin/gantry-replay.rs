@@ -13,9 +13,9 @@ const USAGE: &str = "usage: gantry-replay COMMAND
 
   record FILE                 records the scripted chain
   golden                      prints what tests/golden/app_hashes.txt must hold
-  play FILE [--home FOLDER] [--way NAME] [--restart-every BLOCKS]
-                              plays a recording on the state in FOLDER (in memory without it); one line a block:
-                              height, block, app hash, results, answer
+  play FILE [--home FOLDER] [--way NAME] [--restart-every BLOCKS] [--until HEIGHT]
+                              plays a recording on the state in FOLDER (in memory without it). One line for each start:
+                              at, height, app hash. One line for each block: height, block, app hash, results, answer
 ";
 
 fn main() -> Result<()> {
@@ -41,16 +41,18 @@ fn golden() -> Result<()> {
 }
 
 fn play(file: &Path, options: &[&str]) -> Result<()> {
-    let (mut home, mut way, mut restart_every) = (None, Way::Decided, i64::MAX);
+    let (mut home, mut way, mut restart_every, mut until) = (None, Way::Decided, i64::MAX, i64::MAX);
     for option in options.chunks(2) {
         match option {
             ["--home", folder] => home = Some(PathBuf::from(folder)),
             ["--way", name] => way = Way::named(name)?,
             ["--restart-every", blocks] => restart_every = blocks.parse()?,
+            ["--until", height] => until = height.parse()?,
             _ => bail!("{USAGE}"),
         }
     }
-    let recording = Recording::load(file)?;
+    let mut recording = Recording::load(file)?;
+    recording.blocks.retain(|block| block.height <= until);
     let last = recording.blocks.last().context("no blocks")?.height;
     let open = || home.as_deref().map_or_else(Node::temporary, Node::open);
     let mut node = open()?;
