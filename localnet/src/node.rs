@@ -84,6 +84,11 @@ impl Node {
 
     /// Starts it, for the first time or after a kill.
     pub fn start(&mut self) -> Result<()> {
+        self.start_with(&[])
+    }
+
+    /// The same with these words before its command line, such as `env NAME=VALUE` or `prlimit --fsize=1000`.
+    pub fn start_with(&mut self, before: &[&str]) -> Result<()> {
         let rpc = self.endpoints.rpc.replace("http://", "tcp://");
         let grpc = self.endpoints.grpc.trim_start_matches("http://");
         let p2p = format!("tcp://{}", self.p2p);
@@ -92,7 +97,12 @@ impl Node {
         if let Some(cometbft) = &self.cometbft {
             args.extend(["--cometbft", text(cometbft)?]);
         }
-        self.process = Some(Process::spawn("gantryd", &binary("gantryd")?, &args, &self.log())?);
+        let gantryd = binary("gantryd")?;
+        let program = before.first().map_or(gantryd.as_path(), Path::new);
+        if !before.is_empty() {
+            args.splice(..0, before[1..].iter().copied().chain([text(&gantryd)?]));
+        }
+        self.process = Some(Process::spawn("gantryd", program, &args, &self.log())?);
         Ok(())
     }
 
