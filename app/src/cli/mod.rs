@@ -7,6 +7,7 @@
 mod client;
 mod comet;
 mod dynamic;
+mod export;
 mod fee;
 mod genesis;
 mod init;
@@ -14,7 +15,9 @@ mod keys;
 mod output;
 mod prompt;
 mod proto_json;
+mod prune;
 mod query;
+mod rollback;
 mod rpc;
 mod status;
 mod tx;
@@ -58,6 +61,12 @@ enum Command {
     /// What CometBFT knows of this node
     #[command(subcommand, visible_alias = "tendermint")]
     Comet(comet::Command),
+    /// Go one block back, application and CometBFT
+    Rollback(rollback::Args),
+    /// Print the state of a height as genesis.json
+    Export(export::Args),
+    /// Drop past states at once and give their space back: default, nothing, everything, custom
+    Prune(prune::Args),
     /// Forget all blocks and state; keys and genesis stay
     UnsafeResetAll(comet::Reset),
     /// Ask a node how it is
@@ -102,6 +111,9 @@ fn execute(cli: Cli) -> Result<(), Exit> {
         Command::AddGenesisAccount(args) => genesis::add_account(&client, &args),
         Command::Comet(command) => comet::run(&client, command),
         Command::UnsafeResetAll(args) => comet::reset(&client, &args),
+        Command::Rollback(args) => rollback::run(&client, &args),
+        Command::Export(args) => export::run(&client, &args),
+        Command::Prune(args) => prune::run(&client, args),
         Command::Status => rpc::block_on(status::run(&client)),
         Command::Tx(tx) => rpc::block_on(tx::run(&client, tx)),
         Command::Query(query) => rpc::block_on(query::run(&client, query)),

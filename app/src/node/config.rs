@@ -1,12 +1,13 @@
 //! The configuration files of a home: `config.toml` (CometBFT), `app.toml` and `client.toml` (ours, with the tables that
 //! SDK tools edit).
 
-use std::fs;
+use std::{fs, path::Path};
 
 use anyhow::{Context, Result};
+use gantry_store::StoreOptions;
 use serde::Deserialize;
 
-use super::home::Home;
+use super::{home::Home, pruning::Quoted};
 
 /// What differs between fresh homes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,14 +162,26 @@ namespace = "cometbft"
 
 fn app_toml(options: &Options) -> String {
     let prices = quoted(&options.minimum_gas_prices);
+    let StoreOptions { keep_recent, proof_window, row_cache_bytes, .. } = StoreOptions::default();
     format!(
         r##"# The application's configuration. None of it is part of consensus.
 
 # Prices under which this node's mempool refuses a transaction, such as "0.025ugantry"; any one of several is enough.
 minimum-gas-prices = {prices}
 
-# Which past states are kept: default, nothing (keep all) or everything (keep the last).
+# Which past states can be read: default (the last {keep_recent}), nothing (keep all), everything (the last two), or
+# custom: pruning-keep-recent heights, pruned every pruning-interval. The SDK's default keeps 362880.
 pruning = "default"
+pruning-keep-recent = "0"
+pruning-interval = "0"
+# How many past heights can be proven to clients and relayers.
+proof-window = {proof_window}
+
+# Blocks that CometBFT keeps at least; 0 keeps all. Blocks that evidence, proofs or snapshots need stay in any case.
+min-retain-blocks = 0
+
+# Memory for rows that are used often, in bytes.
+row-cache-bytes = {row_cache_bytes}
 
 # The last height to execute; 0 is none.
 halt-height = 0
@@ -215,19 +228,47 @@ broadcast-mode = "sync"
 }
 
 /// `app.toml`. Keys that are unknown here are left to the tools that write them.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct AppConfig {
     /// Prices under which the mempool refuses a transaction.
     pub minimum_gas_prices: String,
-    /// Which past states are kept.
+    /// Which past states are kept: default, nothing, everything or custom.
     pub pruning: String,
+    /// Past heights that can be read; for custom.
+    pub pruning_keep_recent: Quoted,
+    /// Heights between two prunings; for custom.
+    pub pruning_interval: Quoted,
+    /// Past heights that can be proven.
+    pub proof_window: u64,
+    /// Blocks that CometBFT keeps at least; 0 is all.
+    pub min_retain_blocks: u64,
+    /// Size of the cache of rows.
+    pub row_cache_bytes: usize,
     /// The last height to execute; 0 is none.
     pub halt_height: u64,
     /// gRPC.
     pub grpc: GrpcConfig,
     /// The consensus engine.
     pub cometbft: CometConfig,
+}
+
+impl Default for AppConfig {
+    fn default() -> Self {
+        let StoreOptions { proof_window, row_cache_bytes, .. } = StoreOptions::default();
+        Self {
+            minimum_gas_prices: String::new(),
+            pruning: String::new(),
+            pruning_keep_recent: Quoted::default(),
+            pruning_interval: Quoted::default(),
+            proof_window,
+            min_retain_blocks: 0,
+            row_cache_bytes,
+            halt_height: 0,
+            grpc: GrpcConfig::default(),
+            cometbft: CometConfig::default(),
+        }
+    }
 }
 
 /// `[grpc]` of `app.toml`.
@@ -254,6 +295,14 @@ pub struct CometConfig {
     pub binary: String,
     /// How often in a row it is started again.
     pub max_restarts: u32,
+}
+
+impl CometConfig {
+    /// Path of the binary, if one is named.
+    #[must_use]
+    pub fn binary(&self) -> Option<&Path> {
+        Some(Path::new(&self.binary)).filter(|path| !path.as_os_str().is_empty())
+    }
 }
 
 impl Default for CometConfig {
@@ -320,7 +369,7 @@ impl CometToml {
     }
 }
 
-fn read<T: Default + for<'de> Deserialize<'de>>(path: &std::path::Path) -> Result<T> {
+fn read<T: Default + for<'de> Deserialize<'de>>(path: &Path) -> Result<T> {
     match fs::read_to_string(path) {
         Ok(text) => toml::from_str(&text).with_context(|| path.display().to_string()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(T::default()),
@@ -342,6 +391,8 @@ mod tests {
         let app = AppConfig::load(&home).unwrap();
         assert_eq!(app.minimum_gas_prices, "0ugantry");
         assert_eq!(app.pruning, "default");
+        let read = AppConfig { minimum_gas_prices: String::new(), pruning: String::new(), ..app.clone() };
+        assert_eq!(read, AppConfig::default(), "the file says what holds without it");
         assert_eq!((app.grpc, app.cometbft), (GrpcConfig::default(), CometConfig::default()));
         assert_eq!(CometToml::load(&home).unwrap(), CometToml::default());
         let raw: toml::Table = toml::from_str(&fs::read_to_string(home.config_toml()).unwrap()).unwrap();

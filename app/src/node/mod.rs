@@ -5,5 +5,6 @@ pub mod exit;
 pub mod genesis;
 pub mod home;
 mod ports;
+pub mod pruning;
 pub mod start;
-mod supervisor;
+pub(crate) mod supervisor;

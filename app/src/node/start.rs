@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::{Context, Result, anyhow};
 use gantry_abci::{AbciApp, Engine, Halt, Options, Queries, server};
-use gantry_store::{Store, StoreOptions};
+use gantry_store::Store;
 use tokio::{runtime::Runtime, sync::oneshot};
 
 use super::{
@@ -22,7 +22,7 @@ use super::{
     exit::{self, Exit},
     genesis::Genesis,
     home::Home,
-    ports,
+    ports, pruning,
     supervisor::{self, Supervisor},
 };
 use crate::{modules, services};
@@ -60,9 +60,12 @@ pub struct StartArgs {
     /// Where CometBFT listens for peers, tcp://HOST:PORT
     #[arg(long = "p2p.laddr")]
     pub p2p_laddr: Option<String>,
-    /// Which past states are kept: default, nothing (keep all), everything (keep the last)
+    /// What is kept.
+    #[command(flatten)]
+    pub pruning: pruning::Flags,
+    /// Blocks that CometBFT keeps at least; 0 is all
     #[arg(long)]
-    pub pruning: Option<String>,
+    pub min_retain_blocks: Option<u64>,
     /// The last height to execute; 0 is none
     #[arg(long = "halt-height")]
     pub halt_height: Option<u64>,
@@ -94,9 +97,8 @@ pub fn run(home: &Home, args: &StartArgs) -> Result<(), Exit> {
     let binary = if args.abci_only {
         None
     } else {
-        let configured = Some(PathBuf::from(&app_config.cometbft.binary)).filter(|path| !path.as_os_str().is_empty());
-        let given = args.cometbft.clone().or(configured);
-        Some(supervisor::find(given.as_deref(), home).map_err(|error| Exit::new(exit::COMETBFT_NOT_FOUND, error))?)
+        let given = args.cometbft.as_deref().or(app_config.cometbft.binary());
+        Some(supervisor::find(given, home).map_err(|error| Exit::new(exit::COMETBFT_NOT_FOUND, error))?)
     };
     let genesis = Genesis::load(home)?;
     home.create()?;
@@ -221,12 +223,13 @@ fn open_engine(home: &Home, args: &StartArgs, config: &AppConfig, genesis: &Gene
     let options = Options {
         min_gas_prices: prices.parse().map_err(|error| anyhow!("minimum gas prices {prices:?}: {error}"))?,
         halt_height: args.halt_height.unwrap_or(config.halt_height),
+        min_retain_blocks: args.min_retain_blocks.unwrap_or(config.min_retain_blocks),
     };
     let definition = modules::definition();
     let path = home.database();
-    let pruning = args.pruning.as_ref().unwrap_or(&config.pruning);
-    let store = Store::open(&path, &definition.stores(), store_options(pruning)?)
-        .with_context(|| format!("opening {}", path.display()))?;
+    let kept = pruning::store_options(&args.pruning, config)?;
+    let store =
+        Store::open(&path, &definition.stores(), kept).with_context(|| format!("opening {}", path.display()))?;
     let engine = Engine::new(definition, store, options)?;
     let block = engine.latest().block.clone();
     anyhow::ensure!(
@@ -237,17 +240,6 @@ fn open_engine(home: &Home, args: &StartArgs, config: &AppConfig, genesis: &Gene
     );
     tracing::info!(chain_id = genesis.chain_id(), height = block.height, "state opened");
     Ok(engine)
-}
-
-/// The SDK's names for what is kept.
-fn store_options(pruning: &str) -> Result<StoreOptions> {
-    let defaults = StoreOptions::default();
-    Ok(match pruning {
-        "" | "default" => defaults,
-        "nothing" => StoreOptions { keep_recent: u64::MAX, ..defaults },
-        "everything" => StoreOptions { keep_recent: 2, ..defaults },
-        other => anyhow::bail!("pruning is default, nothing or everything, not {other:?}"),
-    })
 }
 
 fn grpc_address(args: &StartArgs, config: &AppConfig) -> Result<Option<SocketAddr>> {

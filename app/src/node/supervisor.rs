@@ -30,7 +30,7 @@ const LAST_BACKOFF: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// When there is none; the text says where was looked.
-pub(super) fn find(given: Option<&Path>, home: &Home) -> Result<PathBuf> {
+pub(crate) fn find(given: Option<&Path>, home: &Home) -> Result<PathBuf> {
     if let Some(path) = given {
         return is_file(path).with_context(|| format!("--cometbft: {} is not a file", path.display()));
     }

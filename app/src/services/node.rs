@@ -19,11 +19,11 @@ pub(super) fn routes(engine: &Engine) -> Vec<QueryRoute> {
 
 /// Relayers refuse a node whose prices are above theirs.
 fn config(engine: &Engine, ConfigRequest {}: ConfigRequest) -> Result<ConfigResponse, Status> {
-    let options = engine.options();
+    let (options, kept) = (engine.options(), engine.store().options());
     Ok(ConfigResponse {
         minimum_gas_price: options.min_gas_prices.to_string(),
-        pruning_keep_recent: String::new(),
-        pruning_interval: String::new(),
+        pruning_keep_recent: kept.keep_recent.to_string(),
+        pruning_interval: kept.prune_interval.to_string(),
         halt_height: options.halt_height,
     })
 }
@@ -32,7 +32,7 @@ fn status(engine: &Engine, ctx: &QueryCtx<'_>, StatusRequest {}: StatusRequest) 
     let block = ctx.block();
     let view = engine.view(block.height)?;
     Ok(StatusResponse {
-        earliest_store_height: 0,
+        earliest_store_height: engine.store().oldest(),
         height: block.height,
         timestamp: Some(Timestamp { seconds: block.time.seconds, nanos: block.time.nanos }),
         app_hash: view.app_hash.to_vec(),

@@ -4,6 +4,7 @@
 //! they fail instead.
 #![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
 
+mod history;
 mod node;
 #[cfg(feature = "test-panic")]
 mod panic;

@@ -8,6 +8,7 @@ mod candidates;
 pub(crate) mod chain;
 mod check;
 mod definition;
+mod export;
 mod inputs;
 mod txs;
 
@@ -24,6 +25,7 @@ use tendermint_proto::{
 };
 
 pub use definition::{Definition, Order};
+pub use export::Exported;
 pub(crate) use inputs::without_extensions;
 
 pub(crate) use self::{block::Executed, candidates::Candidates, check::CheckState, inputs::BlockInputs};
@@ -39,6 +41,8 @@ pub struct Options {
     pub min_gas_prices: MinGasPrices,
     /// The last height that is executed; 0 is none.
     pub halt_height: u64,
+    /// Blocks that CometBFT keeps at least; 0 is all.
+    pub min_retain_blocks: u64,
 }
 
 /// The application behind ABCI. Cheap to clone; clones share everything.
@@ -164,6 +168,12 @@ impl Engine {
     #[must_use]
     pub fn options(&self) -> &Options {
         &self.0.parts.options
+    }
+
+    /// The database.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.0.parts.store
     }
 
     /// The last committed state.

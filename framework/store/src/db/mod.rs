@@ -211,6 +211,18 @@ impl Store {
         Self::start(Rocks::open(Path::new("/state"), names, &options, Some(&env))?, options)
     }
 
+    /// The last height in the database in `path`, which no process may hold, and its app hash; 0 before the first.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn last_commit(path: &Path, names: &[StoreName]) -> Result<(u64, Hash), StoreError> {
+        let rocks = Rocks::open(path, names, &StoreOptions::default(), None)?;
+        let Some(tip) = rocks.tip()? else { return Ok((0, EMPTY_HASH)) };
+        let app_hash =
+            tip.app_hash.try_into().map_err(|_| StoreError::Corrupt("the app hash is not 32 bytes".into()))?;
+        Ok((tip.height, app_hash))
+    }
+
     /// Takes the database in `path`, which no process may hold, one height back, so that the block can be executed again.
     /// Returns the height that it is at now, with its app hash. All or nothing; what it leaves behind, the next start
     /// clears away.
