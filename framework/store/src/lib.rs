@@ -44,6 +44,7 @@ pub use collections::{
     Batch, DEFAULT_LIMIT, DueQueue, EachIndex, Entry, Index, IndexList, IndexedMap, Item, Map, MultiIndex, Page,
     PageRequest, ReadMap, Sequence, UniqueIndex, assert_disjoint,
 };
+pub use commitment::TreeMemory;
 pub use db::{Candidate, Memory, ProofOp, Snapshot, Store, StoreOptions};
 pub use error::StoreError;
 pub use key::{All, KeyCodec, KeyPrefix, prefix_end};

@@ -1,11 +1,15 @@
 //! The trees of all stores at one height, and how they come back from disk.
 
 use super::rocks::Rocks;
-use super::rows::{CHUNK_BYTES, ChangeLog, Chunks, CommitRow, TreePart, decode};
-use crate::commitment::{Commitment, Hash, Tree, multistore_root};
+use super::rows::{ChangeLog, CommitRow};
+use crate::commitment::{self, Commitment, Hash, Tree, TreeMemory, multistore_root};
+use crate::overlay::StoreChanges;
 use crate::{Changes, StoreError, StoreName, fail};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 #[derive(Clone, Default)]
@@ -14,9 +18,21 @@ pub(crate) struct Forest {
     /// The number of rows that the block of this height changed; 0 if these trees were loaded.
     pub(super) changed: u64,
     pub(crate) trees: BTreeMap<StoreName, Tree>,
+    /// The height of the saved trees that these stand on; 0 for those that are in memory as a whole.
+    pub(super) base: u64,
+    /// The number of rows changed since then.
+    pub(super) since_base: u64,
 }
 
+/// The changes of a block to one store, if any.
+type ChangesOf<'a> = dyn Fn(StoreName) -> Option<&'a StoreChanges> + Sync + 'a;
+
 impl Forest {
+    /// Trees in memory.
+    pub(super) fn new(height: u64, trees: BTreeMap<StoreName, Tree>) -> Self {
+        Self { height, trees, ..Self::default() }
+    }
+
     /// The stores by ascending name with their roots.
     pub(super) fn roots(&self) -> impl Iterator<Item = (&'static str, Hash)> {
         self.trees.iter().map(|(name, tree)| (name.as_str(), tree.root()))
@@ -27,62 +43,77 @@ impl Forest {
         self.trees.values().map(Commitment::len).sum()
     }
 
+    pub(super) fn memory(&self) -> TreeMemory {
+        self.trees.values().map(Tree::memory).sum()
+    }
+
     pub(super) fn app_hash(&self) -> Hash {
         multistore_root(self.roots())
     }
 
-    /// Writes the trees to disk in parts; `go_on` is asked meanwhile. Returns whether all of it was written.
-    /// They count only once they are marked as complete.
+    /// The trees after a block, of the stores `names`: those that are new begin empty.
+    pub(super) fn apply(&self, height: u64, names: &[StoreName], changes_of: &ChangesOf<'_>) -> Self {
+        let trees = names.par_iter().map(|name| {
+            let base = self.trees.get(name).cloned().unwrap_or_default();
+            let tree = changes_of(*name).map_or_else(|| base.clone(), |changes| base.apply(height, changes));
+            (*name, tree)
+        });
+        // Collected by way of a vector: it keeps the order of the names.
+        let trees = trees.collect::<Vec<_>>().into_iter().collect();
+        let changed = names.iter().filter_map(|name| changes_of(*name)).map(|rows| rows.len() as u64).sum();
+        Self { height, changed, trees, base: self.base, since_base: self.since_base + changed }
+    }
+
+    /// Writes the trees to a file; `go_on` is asked meanwhile. Returns whether all of it is on disk. A database in memory
+    /// saves none. The file counts only once it is marked as complete.
     pub(super) fn save(&self, rocks: &Rocks, go_on: &dyn Fn() -> bool) -> Result<bool, StoreError> {
-        for (name, tree) in &self.trees {
-            let mut chunks = Chunks::default();
-            let mut put = |number: u32, part: &[u8]| {
-                let mut batch = rocks.batch();
-                batch.tree_part(self.height, *name, number, part);
-                batch.write()?;
-                fail::point("save: part");
-                Ok(())
-            };
-            let outcome = tree.export(&mut |node| {
-                if !go_on() {
-                    return Err(StoreError::Io("stopped".into()));
-                }
-                prost::encoding::message::encode(1, &node, chunks.buffer());
-                chunks.cut(CHUNK_BYTES, &mut put)
-            });
-            if !go_on() {
-                return Ok(false);
-            }
-            outcome?;
-            chunks.cut(1, &mut put)?;
+        let Some(folder) = rocks.trees() else { return Ok(false) };
+        let partial = folder.join(format!("{}.partial", self.height));
+        let trees = self.trees.iter().map(|(name, tree)| (name.as_str(), tree));
+        let outcome = commitment::save(&partial, trees, &mut || {
+            fail::point("save: part");
+            if go_on() { Ok(()) } else { Err(StoreError::Io("stopped".into())) }
+        });
+        if !go_on() {
+            return Ok(false);
         }
+        outcome?;
+        fail::point("save: all parts");
+        let failed = |error: io::Error| StoreError::Io(format!("{}: {error}", partial.display()));
+        fs::rename(&partial, path(folder, self.height)).map_err(failed)?;
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+        fail::point("save: renamed");
         Ok(true)
     }
 
-    /// Reads the trees saved at `height`; none at 0.
+    /// Maps the trees saved at `height`; none at 0.
     pub(super) fn load(rocks: &Rocks, height: u64) -> Result<Self, StoreError> {
-        if height == 0 {
-            return Ok(Self::default());
-        }
-        let row = rocks.commit_row(height)?;
-        let trees: Result<BTreeMap<_, _>, StoreError> = row
-            .stores
-            .par_iter()
-            .map(|store| {
-                let name = rocks.resolve(&store.name)?;
-                let mut nodes = rocks.tree_parts(height, name).flat_map(|part| {
-                    let nodes = part.and_then(|part| decode::<TreePart>(&part)).map(|part| part.nodes);
-                    match nodes {
-                        Ok(nodes) => nodes.into_iter().map(Ok).collect(),
-                        Err(error) => vec![Err(error)],
-                    }
-                });
-                Ok((name, Tree::import(&mut nodes)?))
-            })
-            .collect();
-        let forest = Self { height, changed: 0, trees: trees? };
-        forest.check(&row)?;
+        let Some(folder) = rocks.trees().filter(|_| height > 0) else { return Ok(Self::default()) };
+        let saved = commitment::open(&path(folder, height))?;
+        let trees: Result<_, StoreError> =
+            saved.into_iter().map(|(name, tree)| Ok((rocks.resolve(&name)?, tree))).collect();
+        let forest = Self { height, trees: trees?, base: height, ..Self::default() };
+        forest.check(&rocks.commit_row(height)?)?;
         Ok(forest)
+    }
+
+    /// Maps the newest of the trees `saved` that are intact; begins with none if the change logs go back that far.
+    pub(super) fn load_newest(rocks: &Rocks, saved: &[u64]) -> Result<Self, StoreError> {
+        let mut first_error = None;
+        for height in saved.iter().rev() {
+            match Self::load(rocks, *height) {
+                Ok(forest) => return Ok(forest),
+                Err(error @ (StoreError::Corrupt(_) | StoreError::Io(_))) => {
+                    tracing::error!(height, %error, "the saved trees cannot be used, trying older ones");
+                    first_error.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        match first_error {
+            Some(error) if rocks.changes_from()? > 0 => Err(error),
+            _ => Ok(Self::default()),
+        }
     }
 
     /// Applies the change logs after `start` up to the height `until`. Hands out the trees of each height, `start`
@@ -127,15 +158,33 @@ impl Forest {
     }
 }
 
+fn path(folder: &Path, height: u64) -> PathBuf {
+    folder.join(height.to_string())
+}
+
 /// Drops what an interrupted save left behind. Returns the heights with complete trees, ascending.
 pub(super) fn clean(rocks: &Rocks) -> Result<Vec<u64>, StoreError> {
     let latest = rocks.tip()?.map_or(0, |tip| tip.height);
     let (saved, lost): (Vec<u64>, Vec<u64>) = rocks.saved_trees()?.into_iter().partition(|height| *height <= latest);
-    let partial = rocks.tree_heights()?.into_iter().filter(|height| saved.binary_search(height).is_err());
-    for height in lost.into_iter().chain(partial) {
+    for height in lost {
         let mut batch = rocks.batch();
         batch.drop_tree(height);
         batch.write()?;
     }
+    drop_files(rocks, &saved)?;
     Ok(saved)
+}
+
+/// Removes all files of saved trees but those of the heights `keep`. Trees that stand on one go on to do so.
+pub(super) fn drop_files(rocks: &Rocks, keep: &[u64]) -> Result<(), StoreError> {
+    let Some(folder) = rocks.trees() else { return Ok(()) };
+    let failed = |error: io::Error| StoreError::Io(format!("{}: {error}", folder.display()));
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let height = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        if !height.is_some_and(|height| keep.contains(&height)) {
+            fs::remove_file(entry.path()).map_err(failed)?;
+        }
+    }
+    Ok(())
 }

@@ -1,13 +1,21 @@
-//! The background thread that saves trees and drops what has left every window.
+//! The background threads: one saves trees and drops what has left every window, one frees memory.
+//!
+//! Trees that were saved are mapped from their file, brought up to the last height by its change logs, and put down in
+//! `Shared::moved`. The next block goes on with them, and what was in memory of the trees before can go. A block that was
+//! prepared before is done again on them, when it is committed: once for each time that the trees are saved.
 
 use super::Shared;
-use super::forest::Forest;
+use super::forest::{self, Forest};
 use super::rocks::Batch;
 use crate::{StoreError, fail};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
+
+/// The trees are saved, however few heights have passed, once so many rows were changed: what a start has to apply again, and
+/// about a sixth of what these rows may take in memory in KiB.
+const SAVE_ROWS: u64 = 1_000_000;
 
 pub(super) struct Keeper {
     /// `None` once stopping.
@@ -53,6 +61,25 @@ impl Keeper {
     }
 }
 
+/// The thread that frees what blocks no longer need, so that none of them waits for it.
+pub(super) struct Discard(Sender<Box<dyn Send>>);
+
+impl Discard {
+    /// The thread ends by itself, when there is nobody left to give it anything.
+    pub(super) fn start() -> Self {
+        let (sender, queue) = channel::<Box<dyn Send>>();
+        let thread =
+            std::thread::Builder::new().name("store-discard".into()).spawn(move || queue.iter().for_each(drop));
+        thread.expect("the process can start a thread");
+        Self(sender)
+    }
+
+    pub(super) fn later(&self, value: impl Send + 'static) {
+        // Were the thread gone, the value would be dropped here.
+        let _ = self.0.send(Box::new(value));
+    }
+}
+
 impl Drop for Keeper {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
@@ -65,6 +92,8 @@ impl Drop for Keeper {
 }
 
 fn run(shared: &Shared, queue: &Receiver<Job>, stop: &AtomicBool) {
+    // The trees that were saved last, until blocks stand on them.
+    let mut moving = None;
     for job in queue {
         if stop.load(Ordering::Relaxed) {
             return;
@@ -72,7 +101,7 @@ fn run(shared: &Shared, queue: &Receiver<Job>, stop: &AtomicBool) {
         match job {
             // Nothing here is needed for the state to be right: a failure costs time at the next start, and is retried.
             Job::Committed(forest) => {
-                if let Err(error) = keep(shared, &forest, stop) {
+                if let Err(error) = keep(shared, &forest, &mut moving, stop) {
                     tracing::error!(height = forest.height, %error, "saving the trees failed");
                 }
             }
@@ -82,27 +111,57 @@ fn run(shared: &Shared, queue: &Receiver<Job>, stop: &AtomicBool) {
     }
 }
 
-fn keep(shared: &Shared, forest: &Forest, stop: &AtomicBool) -> Result<(), StoreError> {
+fn keep(
+    shared: &Shared,
+    forest: &Forest,
+    moving: &mut Option<Arc<Forest>>,
+    stop: &AtomicBool,
+) -> Result<(), StoreError> {
     let (rocks, options, height) = (&shared.rocks, &shared.options, forest.height);
     let mut saved = rocks.saved_trees()?;
     let last = saved.last().copied().unwrap_or(0).max(shared.tip().first);
-    if height >= last.saturating_add(options.tree_interval) {
+    let due = height >= last.saturating_add(options.tree_interval) || forest.since_base >= SAVE_ROWS && height > last;
+    if due && rocks.trees().is_some() {
         fail::point("save: begin");
         if !forest.save(rocks, &|| !stop.load(Ordering::Relaxed))? {
             return Ok(());
         }
-        fail::point("save: all parts");
+        // What cannot be read back must not count.
+        let mapped = Forest::load(rocks, height)?;
         let mut batch = rocks.batch();
         batch.tree_saved(height);
         saved.push(height);
         drop_trees(&mut batch, &saved, height.saturating_sub(options.proof_window));
         let rebuild = shared.rebuild.lock();
         batch.write_synced()?;
+        fail::point("save: marked");
+        forest::drop_files(rocks, &rocks.saved_trees()?)?;
         drop(rebuild);
         fail::point("save: complete");
+        *moving = Some(Arc::new(mapped));
     }
-
+    move_on(shared, moving)?;
     drop_versions(shared, height, options.prune_interval)
+}
+
+/// Brings the trees on the newest file up to the last height, until blocks stand on them.
+fn move_on(shared: &Shared, moving: &mut Option<Arc<Forest>>) -> Result<(), StoreError> {
+    let Some(mut trees) = moving.take() else { return Ok(()) };
+    loop {
+        let tip = shared.tip();
+        if tip.forest.base >= trees.base {
+            *shared.moved.lock() = None;
+            shared.discard.later(shared.history.write().take_whole(shared.options.history_rows));
+            return Ok(());
+        }
+        trees = Forest::replay(&shared.rocks, Forest::clone(&trees), tip.forest.height, |_| {})?;
+        *shared.moved.lock() = Some(Arc::clone(&trees));
+        if shared.tip().forest.height == trees.height {
+            break;
+        }
+    }
+    *moving = Some(trees);
+    Ok(())
 }
 
 /// Drops the saved trees (at the heights `saved`) and change logs that no proof from height `from` on needs: the newest
@@ -138,6 +197,7 @@ pub(super) fn prune(shared: &Shared) -> Result<(), StoreError> {
     drop_trees(&mut batch, &rocks.saved_trees()?, height.saturating_sub(shared.options.proof_window));
     let rebuild = shared.rebuild.lock();
     batch.write_synced()?;
+    forest::drop_files(rocks, &rocks.saved_trees()?)?;
     drop(rebuild);
     fail::point("prune: trees dropped");
     drop_versions(shared, height, 0)?;

@@ -11,14 +11,12 @@ mod tests;
 
 pub use snapshot::Snapshot;
 
-use crate::commitment::{Commitment, EMPTY_HASH, Hash, prove_store};
-use crate::overlay::StoreChanges;
+use crate::commitment::{Commitment, EMPTY_HASH, Hash, TreeMemory, prove_store};
 use crate::{Changes, KvRead, StoreError, StoreName, fail};
 use forest::Forest;
-use keeper::Keeper;
+use keeper::{Discard, Keeper};
 use parking_lot::{Mutex, RwLock};
 use prost::Message;
-use rayon::prelude::*;
 use rocks::Rocks;
 use rows::{ChangeLog, CommitRow, TipRow};
 use std::collections::BTreeMap;
@@ -66,6 +64,8 @@ impl Default for StoreOptions {
 pub struct Memory {
     /// Rows in the trees of the last height.
     pub tree_rows: u64,
+    /// The trees of the last height.
+    pub trees: TreeMemory,
     /// Changed rows in the trees of past heights.
     pub past_tree_rows: u64,
     /// The cache of rows.
@@ -78,11 +78,13 @@ pub struct Memory {
 
 impl fmt::Display for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { tree_rows, past_tree_rows, rows, blocks, memtables } = self;
+        let Self { tree_rows, trees, past_tree_rows, rows, blocks, memtables } = self;
+        let [trees, mapped] = [trees.bytes, trees.mapped_bytes].map(|bytes| bytes >> 20);
         let [rows, blocks, memtables] = [rows, blocks, memtables].map(|bytes| bytes >> 20);
         write!(
             f,
-            "rows in trees {tree_rows}, changed rows in past trees {past_tree_rows}, row cache {rows} MiB, \
+            "rows in trees {tree_rows}, trees {trees} MiB and {mapped} MiB mapped, \
+             changed rows in past trees {past_tree_rows}, row cache {rows} MiB, \
              block cache {blocks} MiB, memtables {memtables} MiB"
         )
     }
@@ -119,6 +121,9 @@ struct Shared {
     history: RwLock<History>,
     /// Held while past trees are rebuilt, and while what they are rebuilt from is dropped.
     rebuild: Mutex<()>,
+    /// The trees of a height on those that were saved last, for the next block to go on with; see [`keeper`].
+    moved: Mutex<Option<Arc<Forest>>>,
+    discard: Discard,
 }
 
 /// Trees by height, as many as memory is meant for; the others of the proof window are on disk.
@@ -130,17 +135,30 @@ struct History {
 }
 
 impl History {
-    /// Adds trees, and drops the oldest while they are too many or older than `oldest`.
-    fn add(&mut self, forest: Arc<Forest>, oldest: u64, rows: u64) {
+    /// Adds trees. Returns those that gave way: the oldest, while they are too many or older than `oldest`.
+    fn add(&mut self, forest: Arc<Forest>, oldest: u64, rows: u64) -> Vec<Arc<Forest>> {
+        let mut gone = Vec::new();
         self.rows += forest.changed;
         if let Some(double) = self.forests.insert(forest.height, forest) {
             self.rows -= double.changed;
+            gone.push(double);
         }
         while let Some(first) = self.forests.first_entry()
             && (*first.key() < oldest || self.rows > rows)
         {
-            self.rows -= first.remove().changed;
+            let forest = first.remove();
+            self.rows -= forest.changed;
+            gone.push(forest);
         }
+        gone
+    }
+
+    /// Takes out those that are in memory as a whole and larger than all changed rows may be together.
+    fn take_whole(&mut self, rows: u64) -> Vec<Arc<Forest>> {
+        let whole = self.forests.extract_if(.., |_, forest| forest.base == 0 && forest.rows() > rows);
+        let whole: Vec<_> = whole.map(|(_, forest)| forest).collect();
+        self.rows -= whole.iter().map(|forest| forest.changed).sum::<u64>();
+        whole
     }
 }
 
@@ -282,8 +300,10 @@ impl Store {
         let rocks = &self.shared.rocks;
         // What cannot be told is not worth an error.
         let (memtables, blocks) = rocks.memory().unwrap_or_default();
+        let forest = Arc::clone(&self.shared.tip().forest);
         Memory {
-            tree_rows: self.shared.tip().forest.rows(),
+            tree_rows: forest.rows(),
+            trees: forest.memory(),
             past_tree_rows: self.shared.history.read().rows,
             rows: rocks.rows.bytes() as u64,
             blocks,
@@ -312,7 +332,7 @@ impl Store {
             }
             Some(TipRow { height, app_hash, first, meta }) => {
                 let oldest = height.saturating_sub(options.proof_window);
-                let start = Forest::load(&rocks, saved.last().copied().unwrap_or(0))?;
+                let start = Forest::load_newest(&rocks, &saved)?;
                 let forest = Forest::replay(&rocks, start, height, |forest| {
                     history.add(forest, oldest, options.history_rows);
                 })?;
@@ -332,6 +352,8 @@ impl Store {
             tip: RwLock::new(Arc::new(tip)),
             history: RwLock::new(history),
             rebuild: Mutex::new(()),
+            moved: Mutex::new(None),
+            discard: Discard::start(),
         });
         Ok(Self { keeper: Keeper::start(Arc::clone(&shared)), shared, commit: Mutex::new(()) })
     }
@@ -384,7 +406,8 @@ impl Store {
         if let Some(unknown) = changes.0.keys().find(|name| names.binary_search(name).is_err()) {
             return Err(StoreError::UnknownStore(unknown.to_string()));
         }
-        let forest = base.forest.apply(height, names, &|name| changes.0.get(&name));
+        let trees = self.shared.moved(&base.forest).unwrap_or_else(|| Arc::clone(&base.forest));
+        let forest = trees.apply(height, names, &|name| changes.0.get(&name));
         Ok(Candidate { app_hash: forest.app_hash(), forest: Arc::new(forest), base, changes })
     }
 
@@ -418,6 +441,7 @@ impl Store {
         batch.write_synced()?;
         fail::point("commit: written");
 
+        let forest = self.shared.move_over(&base.forest, forest, &changes);
         rocks.cache(height, &changes);
         let snapshot = Snapshot::open(rocks, height, height)?;
         let tip = Tip { forest: Arc::clone(&forest), app_hash, meta: Some(meta.to_vec()), first, snapshot };
@@ -425,6 +449,10 @@ impl Store {
         *self.shared.tip.write() = Arc::new(tip);
         fail::point("commit: visible");
         self.keeper.committed(forest);
+        // What is left of the old trees goes elsewhere: to free them all takes longer than to make the new ones.
+        let old = Arc::clone(&base.forest);
+        drop(base);
+        self.shared.discard.later((old, changes));
         Ok(())
     }
 
@@ -482,7 +510,25 @@ impl Shared {
     /// Keeps trees in memory; `latest` is the last height.
     fn remember(&self, forest: Arc<Forest>, latest: u64) {
         let oldest = latest.saturating_sub(self.options.proof_window);
-        self.history.write().add(forest, oldest, self.options.history_rows);
+        let gone = self.history.write().add(forest, oldest, self.options.history_rows);
+        self.discard.later(gone);
+    }
+
+    /// The trees `last`, if they are there on the trees that were saved last and do not stand on them yet.
+    fn moved(&self, last: &Forest) -> Option<Arc<Forest>> {
+        let moved = self.moved.lock();
+        moved.as_ref().filter(|moved| moved.height == last.height && moved.base > last.base).map(Arc::clone)
+    }
+
+    /// The trees `next`, which `changes` make of `last`, on the trees that were saved last if that can be.
+    fn move_over(&self, last: &Forest, next: Arc<Forest>, changes: &Changes) -> Arc<Forest> {
+        let Some(moved) = self.moved(last).filter(|moved| moved.base > next.base) else { return next };
+        let moved = moved.apply(next.height, self.rocks.names(), &|name| changes.0.get(&name));
+        if moved.app_hash() == next.app_hash() {
+            return Arc::new(moved);
+        }
+        tracing::error!(height = next.height, base = moved.base, "the saved trees come to another app hash: not used");
+        next
     }
 
     /// The trees at `height`, from memory or rebuilt from disk with those on the way.
@@ -499,44 +545,13 @@ impl Shared {
         if let Some(forest) = known() {
             return Ok(forest);
         }
-        let saved = self.rocks.saved_trees()?;
-        let from = match saved.iter().rev().find(|saved| **saved <= height) {
-            Some(saved) => *saved,
-            None if self.rocks.changes_from()? == 0 => 0,
-            None => {
-                let oldest = saved.first().copied().unwrap_or(latest);
-                return Err(StoreError::HeightUnavailable { height, oldest, latest });
-            }
-        };
-        // Trees from disk share nothing with those of the last height: only small ones are worth their place.
-        let keep = tip.forest.rows() <= self.options.history_rows;
-        Forest::replay(&self.rocks, Forest::load(&self.rocks, from)?, height, |forest| {
-            if keep {
-                self.remember(forest, latest);
-            }
-        })
-    }
-}
-
-/// The changes of a block to one store, if any.
-type ChangesOf<'a> = dyn Fn(StoreName) -> Option<&'a StoreChanges> + Sync + 'a;
-
-impl Forest {
-    /// The trees after a block, of the stores `names`: those that are new begin empty.
-    fn apply(&self, height: u64, names: &[StoreName], changes_of: &ChangesOf<'_>) -> Self {
-        let trees: Vec<_> = names
-            .par_iter()
-            .map(|name| {
-                let base = self.trees.get(name).cloned().unwrap_or_default();
-                let tree = match changes_of(*name) {
-                    Some(changes) => base.apply(height, changes),
-                    None => base,
-                };
-                tree.root();
-                (*name, tree)
-            })
-            .collect();
-        let changed = names.iter().filter_map(|name| changes_of(*name)).map(|rows| rows.len() as u64).sum();
-        Self { height, changed, trees: trees.into_iter().collect() }
+        let (saved, later): (Vec<u64>, Vec<u64>) =
+            self.rocks.saved_trees()?.into_iter().partition(|saved| *saved <= height);
+        if saved.is_empty() && self.rocks.changes_from()? > 0 {
+            let oldest = later.first().copied().unwrap_or(latest);
+            return Err(StoreError::HeightUnavailable { height, oldest, latest });
+        }
+        let start = Forest::load_newest(&self.rocks, &saved)?;
+        Forest::replay(&self.rocks, start, height, |forest| self.remember(forest, latest))
     }
 }

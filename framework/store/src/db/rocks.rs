@@ -11,7 +11,7 @@ use rocksdb::{
     DBCompressionType, Direction, Env, FlushOptions, IteratorMode, Options, ReadOptions, WriteBatch, WriteOptions,
 };
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Rows of the stores: length of name, name, key; every version of a row, by height (RocksDB's user-defined timestamp).
 const STATE: &str = "state";
@@ -19,9 +19,9 @@ const STATE: &str = "state";
 const CHANGES: &str = "changes";
 /// The stores and roots of each height.
 const COMMITS: &str = "commits";
-/// Saved trees: height, length of name, name, number of part.
+const FAMILIES: [&str; 3] = [STATE, CHANGES, COMMITS];
+/// The folder, within the database's, of the files of saved trees.
 const TREES: &str = "trees";
-const FAMILIES: [&str; 4] = [STATE, CHANGES, COMMITS, TREES];
 
 /// Keys of single rows, in the default column family.
 const TIP: &[u8] = b"tip";
@@ -35,6 +35,8 @@ const MEMTABLE_BYTES: usize = 128 << 20;
 
 pub(super) struct Rocks {
     db: DB,
+    /// The folder of the files of saved trees; a database in memory has none.
+    trees: Option<PathBuf>,
     names: Vec<StoreName>,
     /// RocksDB's blocks, indexes and filters.
     blocks: Cache,
@@ -100,8 +102,6 @@ impl Rocks {
                     options.set_memtable_prefix_bloom_ratio(0.02);
                     options.set_memtable_whole_key_filtering(true);
                 }
-                // Hashes do not compress.
-                TREES => options.set_compression_type(DBCompressionType::None),
                 _ => {}
             }
             options.set_block_based_table_factory(&table);
@@ -109,11 +109,21 @@ impl Rocks {
         };
         let families = FAMILIES.map(family);
         let db = DB::open_cf_descriptors(&options, path, families)?;
-        let mut rocks = Self { db, names, blocks, rows: RowCache::new(0, 0), retention: Mutex::default() };
+        let trees = env.is_none().then(|| path.join(TREES));
+        if let Some(trees) = &trees {
+            let failed = |error: std::io::Error| StoreError::Io(format!("{}: {error}", trees.display()));
+            std::fs::create_dir_all(trees).map_err(failed)?;
+        }
+        let mut rocks = Self { db, trees, names, blocks, rows: RowCache::new(0, 0), retention: Mutex::default() };
         let from = rocks.db.get_full_history_ts_low(rocks.family(STATE))?;
         rocks.retention.lock().from = <[u8; 8]>::try_from(from).map_or(0, u64::from_be_bytes);
         rocks.rows = RowCache::new(wanted.row_cache_bytes, rocks.tip()?.map_or(0, |tip| tip.height));
         Ok(rocks)
+    }
+
+    /// The folder of the files of saved trees.
+    pub(super) fn trees(&self) -> Option<&Path> {
+        self.trees.as_deref()
     }
 
     /// The stores of the chain, by ascending name.
@@ -258,29 +268,6 @@ impl Rocks {
         self.parts(CHANGES, height.to_be_bytes().to_vec())
     }
 
-    /// The parts of a saved tree, in order.
-    pub(super) fn tree_parts(
-        &self,
-        height: u64,
-        store: StoreName,
-    ) -> impl Iterator<Item = Result<Box<[u8]>, StoreError>> + '_ {
-        self.parts(TREES, tree_key(height, store))
-    }
-
-    /// Whether there are parts of trees at exactly these heights, complete or not, ascending.
-    pub(super) fn tree_heights(&self) -> Result<Vec<u64>, StoreError> {
-        let mut heights: Vec<u64> = Vec::new();
-        let mut rows = self.db.raw_iterator_cf(self.family(TREES));
-        rows.seek_to_first();
-        while let Some(key) = rows.key() {
-            let height = height_of(key.get(..8).unwrap_or_default())?;
-            heights.push(height);
-            rows.seek((height + 1).to_be_bytes());
-        }
-        rows.status()?;
-        Ok(heights)
-    }
-
     fn parts<'a>(
         &'a self,
         family: &str,
@@ -333,21 +320,14 @@ impl Batch<'_> {
         self.drop_tree(height);
     }
 
-    pub(super) fn tree_part(&mut self, height: u64, store: StoreName, number: u32, part: &[u8]) {
-        let key = [&tree_key(height, store)[..], &number.to_be_bytes()].concat();
-        self.batch.put_cf(self.rocks.family(TREES), key, part);
-    }
-
     /// Marks the saved trees of `height` as complete.
     pub(super) fn tree_saved(&mut self, height: u64) {
         self.batch.put(saved_key(height), []);
     }
 
-    /// Drops the saved trees of `height`.
+    /// Marks no saved trees of `height` any longer; their file can go.
     pub(super) fn drop_tree(&mut self, height: u64) {
         self.batch.delete(saved_key(height));
-        let (from, to) = (height.to_be_bytes(), (height + 1).to_be_bytes());
-        self.batch.delete_range_cf(self.rocks.family(TREES), from, to);
     }
 
     /// Drops the change logs up to `height` and the commits below it: replays begin with its saved tree from now on.
@@ -401,12 +381,6 @@ fn state_key(store: StoreName, key: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(1 + store.as_str().len() + key.len());
     named(&mut out, store);
     out.extend_from_slice(key);
-    out
-}
-
-fn tree_key(height: u64, store: StoreName) -> Vec<u8> {
-    let mut out = height.to_be_bytes().to_vec();
-    named(&mut out, store);
     out
 }
 

@@ -1,13 +1,12 @@
 //! The rows that are not state, as protobuf messages.
 
 use super::forest::Forest;
-use crate::commitment::ExportedNode;
 use crate::overlay::Changes;
 use crate::{StoreError, StoreName};
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
 
-/// Rows of a change log or a saved tree are cut at about this many bytes.
+/// Rows of a change log are cut at about this many bytes.
 pub(super) const CHUNK_BYTES: usize = 1 << 20;
 
 /// The last commit.
@@ -111,13 +110,6 @@ impl ChangeLog {
         }
         Ok(())
     }
-}
-
-/// A part of a saved tree, in post-order.
-#[derive(Clone, PartialEq, Eq, Message)]
-pub(super) struct TreePart {
-    #[prost(message, repeated, tag = "1")]
-    pub(super) nodes: Vec<ExportedNode>,
 }
 
 /// Cuts a stream of encoded rows into numbered parts.

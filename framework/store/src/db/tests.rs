@@ -107,6 +107,15 @@ fn advance_to(store: &Store, height: u64) {
     }
 }
 
+/// The heights of the files of saved trees, ascending; nothing else is in their folder.
+fn tree_files(dir: &TempDir) -> Vec<u64> {
+    let files = std::fs::read_dir(dir.path().join("trees")).unwrap();
+    let height = |name: std::ffi::OsString| name.to_str().unwrap().parse().unwrap();
+    let mut heights: Vec<u64> = files.map(|entry| height(entry.unwrap().file_name())).collect();
+    heights.sort_unstable();
+    heights
+}
+
 /// As [`small`], with all past trees in memory once they were rebuilt.
 fn roomy() -> StoreOptions {
     StoreOptions { history_rows: 100_000, ..small() }
@@ -173,7 +182,7 @@ fn what_left_the_windows_leaves_the_disk() {
     let rocks = &store.shared.rocks;
     let saved = rocks.saved_trees().unwrap();
     assert!(saved.len() <= 5, "{saved:?}");
-    assert_eq!(rocks.tree_heights().unwrap(), saved);
+    assert_eq!(tree_files(&dir), saved);
     assert_eq!(rocks.changes_from().unwrap(), saved[0]);
     let heights: Vec<u64> = rocks.commit_heights(0).map(Result::unwrap).collect();
     assert_eq!(heights, (saved[0]..=250).collect::<Vec<_>>());
@@ -362,7 +371,7 @@ fn a_large_genesis_is_logged_in_parts_and_comes_back() {
         assert_eq!(store.app_hash(), app_hash, "a block that writes nothing keeps the app hash");
     }
     assert_eq!(store.shared.rocks.saved_trees().unwrap(), [4]);
-    assert!(store.shared.rocks.tree_parts(4, BANK).count() > 1);
+    assert_eq!(tree_files(&dir), [4]);
     drop(store);
     assert_eq!(open(&dir).app_hash(), app_hash);
 }
@@ -383,6 +392,51 @@ fn damaged_trees_and_logs_are_found_at_the_start() {
     batch.write_synced().unwrap();
     drop(store);
     assert!(matches!(Store::open(dir.path(), NAMES, small()), Err(StoreError::Corrupt(_))));
+}
+
+#[test]
+fn damaged_files_of_trees_give_way_to_older_ones() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir);
+    advance_to(&store, 14);
+    drop(store);
+    let files = tree_files(&dir);
+    assert_eq!(files.len(), 4, "{files:?}");
+    let file = |height: u64| dir.path().join(format!("trees/{height}"));
+    let mut bytes = std::fs::read(file(files[3])).unwrap();
+    bytes[100] ^= 4;
+    std::fs::write(file(files[3]), bytes).unwrap();
+    std::fs::remove_file(file(files[2])).unwrap();
+    let store = open(&dir);
+    assert_eq!(store.shared.tip().forest.base, files[1]);
+    goes_on(&store);
+    drop(store);
+    // Logs go back no further than the oldest.
+    for height in tree_files(&dir) {
+        std::fs::write(file(height), [0; 200]).unwrap();
+    }
+    assert!(matches!(Store::open(dir.path(), NAMES, small()), Err(StoreError::Corrupt(_))));
+}
+
+#[test]
+fn trees_go_on_from_the_file_that_was_saved_last() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir);
+    for height in 1..40 {
+        // Prepared before the keeper has done what the block before asked of it.
+        let candidate = store.prepare(height, block(height)).unwrap();
+        let unused = store.prepare(height, block(height + 1)).unwrap();
+        store.keeper.settle();
+        let saved = store.shared.rocks.saved_trees().unwrap();
+        store.commit(candidate, &height.to_be_bytes()).unwrap();
+        drop(unused);
+        let base = store.shared.tip().forest.base;
+        assert_eq!(base, saved.last().copied().unwrap_or(0), "height {height}");
+        check(&store);
+        let memory = store.memory().trees;
+        assert_eq!(memory.mapped_bytes > 0, base > 0);
+        assert!(height < 10 || memory.nodes < 150, "{memory:?}");
+    }
 }
 
 // --- crashes ---
@@ -444,6 +498,8 @@ fn a_crash_while_saving_trees_loses_nothing() {
         ("save: begin", &[1, 4][..]),
         ("save: part", &[1, 2, 9]),
         ("save: all parts", &[1, 5]),
+        ("save: renamed", &[1, 3]),
+        ("save: marked", &[1, 5]),
         ("save: complete", &[1, 6]),
         ("versions dropped", &[1]),
     ] {
@@ -452,7 +508,7 @@ fn a_crash_while_saving_trees_loses_nothing() {
             let store = crash_at(&dir, point, *count);
             assert!(store.height() >= 4, "{point}#{count}");
             let saved = store.shared.rocks.saved_trees().unwrap();
-            assert_eq!(store.shared.rocks.tree_heights().unwrap(), saved, "only complete trees are left");
+            assert_eq!(tree_files(&dir), saved, "only complete trees are left");
             goes_on(&store);
         }
     }
@@ -481,9 +537,17 @@ fn kill_9_again_and_again_changes_nothing() {
 /// Copies the files of a closed database, with its log changed by `damage`, and opens the copy.
 fn with_log(dir: &TempDir, damage: impl Fn(&mut Vec<u8>)) -> (TempDir, Store) {
     let copy = TempDir::new().unwrap();
+    std::fs::create_dir(copy.path().join("trees")).unwrap();
+    for height in tree_files(dir) {
+        let file = format!("trees/{height}");
+        std::fs::copy(dir.path().join(&file), copy.path().join(&file)).unwrap();
+    }
     let mut damaged = 0;
     for entry in std::fs::read_dir(dir.path()).unwrap() {
         let from = entry.unwrap().path();
+        if from.is_dir() {
+            continue;
+        }
         let mut bytes = std::fs::read(&from).unwrap();
         if from.extension().is_some_and(|extension| extension == "log") && !bytes.is_empty() {
             damage(&mut bytes);
@@ -639,7 +703,7 @@ fn pruning_drops_what_no_window_holds_and_frees_its_space() {
     assert!(kept < all / 5, "{kept} of {all} versions");
     let saved = rocks.saved_trees().unwrap();
     assert!((190..=192).contains(&saved[0]) && rocks.changes_from().unwrap() == saved[0], "{saved:?}");
-    assert_eq!(rocks.tree_heights().unwrap(), saved);
+    assert_eq!(tree_files(&dir), saved);
     goes_on(&store);
     drop(store);
     goes_on(&open(&dir));
