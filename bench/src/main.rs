@@ -6,6 +6,7 @@ mod chain;
 mod check_tx;
 mod exec;
 mod hold;
+mod suite;
 mod sustained;
 mod throughput;
 mod tree;
@@ -42,6 +43,8 @@ enum Command {
     CatchUp(catch_up::Args),
     /// A long load below the peak: latency and memory over time
     Sustained(sustained::Args),
+    /// Runs them all and makes the table
+    Suite(suite::Args),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -55,6 +58,7 @@ fn main() -> anyhow::Result<()> {
         Command::Hold(args) => hold::run(args),
         Command::CatchUp(args) => catch_up::run(args),
         Command::Sustained(args) => sustained::run(args),
+        Command::Suite(args) => suite::run(args),
     }
 }
 

@@ -14,13 +14,19 @@ use crate::throughput::{NetArgs, Running};
 /// How often memory is read.
 const SAMPLE: Duration = Duration::from_secs(5);
 
+/// Transactions that the peak is measured with.
+const PEAK_TXS: usize = 100_000;
+
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
     net: NetArgs,
-    /// Transactions a second
+    /// Transactions a second; a part of the peak, which is measured first, otherwise
     #[arg(long)]
-    rate: f64,
+    rate: Option<f64>,
+    /// The part of the peak
+    #[arg(long, default_value_t = 0.8)]
+    of_peak: f64,
     /// How long, in seconds
     #[arg(long, default_value_t = 600)]
     seconds: u32,
@@ -31,14 +37,19 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args) -> Result<()> {
     crate::block_on(async {
-        let Running { net, mut senders, .. } = args.net.start().await?;
+        let mut running = args.net.start().await?;
+        let rate = match args.rate {
+            Some(rate) => rate,
+            None => args.of_peak * running.load(PEAK_TXS, None, Duration::from_secs(60)).await?.0.rate,
+        };
+        let Running { net, mut senders, .. } = running;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate is positive and not huge")]
-        let streams = senders.sign((args.rate * f64::from(args.seconds)) as usize);
+        let streams = senders.sign((rate * f64::from(args.seconds)) as usize);
         let options = FloodOptions {
             nodes: net.rpcs(),
             connections: 200,
             batch: 10,
-            rate: Some(args.rate),
+            rate: Some(rate),
             outstanding: args.net.outstanding,
             duration: Duration::from_secs(args.seconds.into()),
         };
@@ -70,7 +81,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
                 ("sustained.latency.p99", "s", percentile(&mut latencies, 99)),
                 ("sustained.memory", "bytes", greatest),
             ] {
-                args.net.figure(name, unit, value).with("offered", args.rate.round()).with("from_s", from).print()?;
+                args.net.figure(name, unit, value).with("offered", rate.round()).with("from_s", from).print()?;
             }
         }
         Ok(())
