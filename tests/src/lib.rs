@@ -1,6 +1,7 @@
 //! Helpers of the tests that run real processes. Each test starts a network of its own, one test at a time, because two
 //! networks on two cores would time each other out.
 
+pub mod fire;
 pub mod replay;
 pub mod tx;
 

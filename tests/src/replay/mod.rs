@@ -1,6 +1,7 @@
 //! Chains as ABCI saw them, played again: into the application alone, without CometBFT, as often and in as many ways as a
 //! test wants. What comes out must be the same each time, to the byte.
 
+mod chain;
 mod node;
 mod script;
 
@@ -11,6 +12,7 @@ use prost::Message;
 use sha2::{Digest, Sha256};
 use tendermint_proto::v0_38::abci::{ExecTxResult, RequestFinalizeBlock, RequestInitChain, ResponseFinalizeBlock};
 
+pub use chain::executed_again;
 pub use node::{Node, Way};
 pub use script::{Seen, record};
 
