@@ -17,6 +17,10 @@ use nix::{
     unistd::Pid,
 };
 
+/// The node's own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Debug, Parser)]
 #[command(name = "gantry-bench", version, about = "Measures the chain beside its peers")]
 struct Cli {

@@ -101,7 +101,9 @@ pub trait Handler: 'static {
 /// A decoded message, checked and ready to run.
 pub trait DynMsg: Send + Sync {
     /// For instance `/cosmos.bank.v1beta1.MsgSend`.
-    fn type_url(&self) -> String;
+    fn type_url(&self) -> &'static str;
+    /// The generated message, for who must look into it.
+    fn as_any(&self) -> &dyn std::any::Any;
     /// Who must sign.
     fn signers(&self) -> Result<Vec<Address>>;
     /// Stateless checks.
@@ -110,28 +112,41 @@ pub trait DynMsg: Send + Sync {
     fn execute(&self, ctx: &mut TxCtx<'_>) -> Result<Any>;
 }
 
-struct Decoded<H: Handler>(H::Msg);
+struct Decoded<H: Handler> {
+    message: H::Msg,
+    urls: &'static Urls,
+}
+
+/// Type URLs of a message and its response, made once: prost builds them anew each time.
+struct Urls {
+    message: String,
+    response: String,
+}
 
 impl<H: Handler> DynMsg for Decoded<H> {
-    fn type_url(&self) -> String {
-        H::Msg::type_url()
+    fn type_url(&self) -> &'static str {
+        &self.urls.message
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        &self.message
     }
 
     fn signers(&self) -> Result<Vec<Address>> {
-        H::signers(&self.0)
+        H::signers(&self.message)
     }
 
     fn check(&self) -> Result<()> {
-        H::check(&self.0)
+        H::check(&self.message)
     }
 
     fn execute(&self, ctx: &mut TxCtx<'_>) -> Result<Any> {
-        let response = H::execute(ctx, &self.0)?;
-        Ok(Any { type_url: H::Response::type_url(), value: response.encode_to_vec() })
+        let response = H::execute(ctx, &self.message)?;
+        Ok(Any { type_url: self.urls.response.clone(), value: response.encode_to_vec() })
     }
 }
 
-type Decode = fn(&[u8]) -> std::result::Result<Box<dyn DynMsg>, prost::DecodeError>;
+type Decode = fn(&[u8], &'static Urls) -> std::result::Result<Box<dyn DynMsg>, prost::DecodeError>;
 
 /// How a type URL becomes a message.
 pub struct MsgRoute {
@@ -139,6 +154,7 @@ pub struct MsgRoute {
     pub type_url: String,
     /// The module's name, for the `message` event.
     pub module: &'static str,
+    urls: &'static Urls,
     decode: Decode,
 }
 
@@ -149,10 +165,13 @@ impl MsgRoute {
     where
         H::Msg: Send + Sync,
     {
+        let urls = Urls { message: H::Msg::type_url(), response: H::Response::type_url() };
         Self {
-            type_url: H::Msg::type_url(),
+            type_url: urls.message.clone(),
             module,
-            decode: |bytes| Ok(Box::new(Decoded::<H>(H::Msg::decode(bytes)?))),
+            // A route is made at start-up and lives as long as the process.
+            urls: Box::leak(Box::new(urls)),
+            decode: |bytes, urls| Ok(Box::new(Decoded::<H> { message: H::Msg::decode(bytes)?, urls })),
         }
     }
 }
@@ -196,7 +215,7 @@ impl MsgRouter {
             .routes
             .get(&any.type_url)
             .ok_or_else(|| sdk::unknown_request(format!("no message handler found for {:?}", any.type_url)))?;
-        (route.decode)(&any.value).map_err(|e| sdk::tx_decode(e.to_string()))
+        (route.decode)(&any.value, route.urls).map_err(|e| sdk::tx_decode(e.to_string()))
     }
 
     /// All type URLs, ascending.

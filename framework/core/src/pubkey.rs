@@ -1,12 +1,14 @@
 //! Public keys of accounts: compressed secp256k1, the one kind that signs transactions.
 
 use cosmos_sdk_proto::{Any, cosmos::crypto::secp256k1};
-use prost::{Message, Name};
+use prost::Message;
 
 use crate::{
     Address,
     error::{Result, sdk},
 };
+
+const TYPE_URL: &str = "/cosmos.crypto.secp256k1.PubKey";
 
 /// A compressed secp256k1 key. Whether its bytes are a point of the curve is known at verification alone, as in the SDK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,7 +20,7 @@ impl PubKey {
         if any.type_url == "/cosmos.crypto.ed25519.PubKey" {
             return Err(sdk::invalid_pubkey("ED25519 public keys are unsupported"));
         }
-        if any.type_url != secp256k1::PubKey::type_url() {
+        if any.type_url != TYPE_URL {
             return Err(sdk::invalid_pubkey(format!("unrecognized public key type: {}", any.type_url)));
         }
         let key = secp256k1::PubKey::decode(&*any.value).map_err(|e| sdk::invalid_pubkey(e.to_string()))?.key;
@@ -31,10 +33,7 @@ impl PubKey {
     /// The wire form.
     #[must_use]
     pub fn to_any(&self) -> Any {
-        Any {
-            type_url: secp256k1::PubKey::type_url(),
-            value: secp256k1::PubKey { key: self.0.to_vec() }.encode_to_vec(),
-        }
+        Any { type_url: TYPE_URL.to_owned(), value: secp256k1::PubKey { key: self.0.to_vec() }.encode_to_vec() }
     }
 
     /// The address of its account.

@@ -191,12 +191,12 @@ fn run_messages(
 /// The `message` event that comes before those of a message.
 fn leading_event(router: &MsgRouter, message: &dyn DynMsg, own: &[Event]) -> Result<Event> {
     let type_url = message.type_url();
-    let mut attributes = vec![attr("action", &type_url)];
+    let mut attributes = vec![attr("action", type_url)];
     if let Some(signer) = message.signers()?.first() {
         attributes.push(attr("sender", signer));
     }
     let names_module = own.iter().flat_map(|event| &event.attributes).any(|(key, _)| key == "module");
-    if let Some(module) = router.module_of(&type_url).filter(|_| !names_module) {
+    if let Some(module) = router.module_of(type_url).filter(|_| !names_module) {
         attributes.push(attr("module", module));
     }
     Ok(Event::new("message", attributes))

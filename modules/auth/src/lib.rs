@@ -9,6 +9,7 @@ mod genesis;
 pub mod keeper;
 mod params;
 mod query;
+mod row;
 mod state;
 mod types;
 

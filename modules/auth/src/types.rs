@@ -112,5 +112,3 @@ impl TryFrom<Any> for Account {
         )))
     }
 }
-
-gantry_store::value_via_proto!(Account => Any);
