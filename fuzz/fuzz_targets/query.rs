@@ -1,0 +1,2 @@
+#![no_main]
+gantry_fuzz::program!(gantry_fuzz::targets::query::TARGET);
