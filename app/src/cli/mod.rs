@@ -19,6 +19,7 @@ mod prune;
 mod query;
 mod rollback;
 mod rpc;
+mod snapshots;
 mod status;
 mod tx;
 mod validator;
@@ -67,6 +68,9 @@ enum Command {
     Export(export::Args),
     /// Drop past states at once and give their space back: default, nothing, everything, custom
     Prune(prune::Args),
+    /// Manage state-sync snapshots of this node
+    #[command(subcommand)]
+    Snapshots(snapshots::Command),
     /// Forget all blocks and state; keys and genesis stay
     UnsafeResetAll(comet::Reset),
     /// Ask a node how it is
@@ -114,6 +118,7 @@ fn execute(cli: Cli) -> Result<(), Exit> {
         Command::Rollback(args) => rollback::run(&client, &args),
         Command::Export(args) => export::run(&client, &args),
         Command::Prune(args) => prune::run(&client, args),
+        Command::Snapshots(command) => snapshots::run(&client, command),
         Command::Status => rpc::block_on(status::run(&client)),
         Command::Tx(tx) => rpc::block_on(tx::run(&client, tx)),
         Command::Query(query) => rpc::block_on(query::run(&client, query)),

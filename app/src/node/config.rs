@@ -201,6 +201,12 @@ address = "tcp://localhost:1317"
 enabled = false
 prometheus-retention-time = 0
 
+[state-sync]
+# Heights between two snapshots that other nodes may join with; 0 makes none.
+snapshot-interval = 0
+# How many of them are kept; 0 keeps all.
+snapshot-keep-recent = 2
+
 [cometbft]
 # Path of the binary; empty looks at $GANTRY_COMETBFT, ~/.gantry/bin and PATH.
 binary = ""
@@ -249,6 +255,8 @@ pub struct AppConfig {
     pub halt_height: u64,
     /// gRPC.
     pub grpc: GrpcConfig,
+    /// Snapshots.
+    pub state_sync: StateSyncConfig,
     /// The consensus engine.
     pub cometbft: CometConfig,
 }
@@ -266,6 +274,7 @@ impl Default for AppConfig {
             row_cache_bytes,
             halt_height: 0,
             grpc: GrpcConfig::default(),
+            state_sync: StateSyncConfig::default(),
             cometbft: CometConfig::default(),
         }
     }
@@ -284,6 +293,22 @@ pub struct GrpcConfig {
 impl Default for GrpcConfig {
     fn default() -> Self {
         Self { enable: true, address: "localhost:9090".into() }
+    }
+}
+
+/// `[state-sync]` of `app.toml`.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct StateSyncConfig {
+    /// Heights between two snapshots; 0 makes none.
+    pub snapshot_interval: u64,
+    /// How many are kept; 0 keeps all.
+    pub snapshot_keep_recent: usize,
+}
+
+impl Default for StateSyncConfig {
+    fn default() -> Self {
+        Self { snapshot_interval: 0, snapshot_keep_recent: 2 }
     }
 }
 
@@ -394,6 +419,7 @@ mod tests {
         let read = AppConfig { minimum_gas_prices: String::new(), pruning: String::new(), ..app.clone() };
         assert_eq!(read, AppConfig::default(), "the file says what holds without it");
         assert_eq!((app.grpc, app.cometbft), (GrpcConfig::default(), CometConfig::default()));
+        assert_eq!(app.state_sync, StateSyncConfig::default());
         assert_eq!(CometToml::load(&home).unwrap(), CometToml::default());
         let raw: toml::Table = toml::from_str(&fs::read_to_string(home.config_toml()).unwrap()).unwrap();
         assert_eq!(raw["moniker"].as_str(), Some("a \"b\"\nc"));

@@ -103,6 +103,12 @@ impl Home {
         self.data_dir().join("application.db")
     }
 
+    /// State-sync snapshots.
+    #[must_use]
+    pub fn snapshots(&self) -> PathBuf {
+        self.data_dir().join("snapshots")
+    }
+
     /// Makes `config/` and `data/`.
     ///
     /// # Errors

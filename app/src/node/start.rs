@@ -13,7 +13,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow};
-use gantry_abci::{AbciApp, Engine, Halt, Options, Queries, server};
+use gantry_abci::{AbciApp, Engine, Halt, Options, Queries, SnapshotOptions, server};
 use gantry_store::Store;
 use tokio::{runtime::Runtime, sync::oneshot};
 
@@ -66,6 +66,12 @@ pub struct StartArgs {
     /// Blocks that CometBFT keeps at least; 0 is all
     #[arg(long)]
     pub min_retain_blocks: Option<u64>,
+    /// Heights between two state-sync snapshots; 0 makes none
+    #[arg(long = "state-sync.snapshot-interval")]
+    pub snapshot_interval: Option<u64>,
+    /// How many state-sync snapshots are kept; 0 keeps all
+    #[arg(long = "state-sync.snapshot-keep-recent")]
+    pub snapshot_keep_recent: Option<usize>,
     /// The last height to execute; 0 is none
     #[arg(long = "halt-height")]
     pub halt_height: Option<u64>,
@@ -224,6 +230,11 @@ fn open_engine(home: &Home, args: &StartArgs, config: &AppConfig, genesis: &Gene
         min_gas_prices: prices.parse().map_err(|error| anyhow!("minimum gas prices {prices:?}: {error}"))?,
         halt_height: args.halt_height.unwrap_or(config.halt_height),
         min_retain_blocks: args.min_retain_blocks.unwrap_or(config.min_retain_blocks),
+        snapshots: Some(SnapshotOptions {
+            dir: home.snapshots(),
+            interval: args.snapshot_interval.unwrap_or(config.state_sync.snapshot_interval),
+            keep_recent: args.snapshot_keep_recent.unwrap_or(config.state_sync.snapshot_keep_recent),
+        }),
     };
     let definition = modules::definition();
     let path = home.database();

@@ -76,10 +76,10 @@ pub fn call(queries: &Queries, request: Request) -> Result<Response, Stop> {
         Request::VerifyVoteExtension(r) => Response::VerifyVoteExtension(method::verify_vote_extension(r)),
         Request::FinalizeBlock(r) => Response::FinalizeBlock(method::finalize_block(engine, r)?),
         Request::Commit(r) => Response::Commit(method::commit(engine, r)?),
-        Request::ListSnapshots(r) => Response::ListSnapshots(method::list_snapshots(r)),
-        Request::OfferSnapshot(r) => Response::OfferSnapshot(method::offer_snapshot(r)),
-        Request::LoadSnapshotChunk(r) => Response::LoadSnapshotChunk(method::load_snapshot_chunk(r)),
-        Request::ApplySnapshotChunk(r) => Response::ApplySnapshotChunk(method::apply_snapshot_chunk(r)),
+        Request::ListSnapshots(r) => Response::ListSnapshots(method::list_snapshots(engine, r)),
+        Request::OfferSnapshot(r) => Response::OfferSnapshot(method::offer_snapshot(engine, r)?),
+        Request::LoadSnapshotChunk(r) => Response::LoadSnapshotChunk(method::load_snapshot_chunk(engine, r)),
+        Request::ApplySnapshotChunk(r) => Response::ApplySnapshotChunk(method::apply_snapshot_chunk(engine, r)?),
     })
 }
 

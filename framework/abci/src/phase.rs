@@ -83,6 +83,15 @@ impl Phase {
         Ok(())
     }
 
+    /// The state of a snapshot took the place of nothing. No InitChain comes before it, or one of which nothing came.
+    pub fn restored(&mut self, height: u64) -> Result<(), OutOfOrder> {
+        if self.started {
+            return Err(self.out_of_order("ApplySnapshotChunk", Some(height)));
+        }
+        *self = Self::at_start(height);
+        Ok(())
+    }
+
     /// PrepareProposal: any round of the height. After Executed it means that CometBFT came back without the block.
     pub fn prepare(&mut self, height: u64) -> Result<(), OutOfOrder> {
         self.at("PrepareProposal", height)?;
@@ -131,6 +140,7 @@ mod tests {
     #[derive(Clone, Copy, Debug)]
     enum Call {
         Init(u64),
+        Restore(u64),
         Prepare(u64),
         Process(u64),
         Finalize(u64),
@@ -143,6 +153,7 @@ mod tests {
         for call in calls {
             match *call {
                 Init(h) => phase.init_chain(h)?,
+                Restore(h) => phase.restored(h)?,
                 Prepare(h) => phase.prepare(h)?,
                 Process(h) => phase.process(h)?,
                 Finalize(h) => phase.finalize(h)?,
@@ -188,6 +199,8 @@ mod tests {
                 Step::Committed,
                 6,
             ),
+            ("state sync", 0, vec![Restore(7), Finalize(8), Commit], Step::Committed, 9),
+            ("state sync after InitChain", 0, vec![Init(1), Restore(7), Process(8)], Step::Processed, 8),
             ("restart after a commit", 5, vec![Process(6), Finalize(6), Commit], Step::Committed, 7),
         ] {
             let phase = run(committed, &calls).unwrap_or_else(|error| panic!("{what}: {error}"));
@@ -206,6 +219,10 @@ mod tests {
             ("Commit twice", 3, vec![Finalize(4), Commit, Commit]),
             ("Commit of a proposal", 3, vec![Process(4), Commit]),
             ("Commit after InitChain", 0, vec![Init(1), Commit]),
+            ("state sync on a chain that has blocks", 3, vec![Restore(7)]),
+            ("state sync twice", 0, vec![Restore(7), Restore(8)]),
+            ("InitChain after state sync", 0, vec![Restore(7), Init(1)]),
+            ("a block before the state", 0, vec![Restore(7), Finalize(7)]),
             ("a height skipped", 3, vec![Finalize(5)]),
             ("a height repeated", 3, vec![Finalize(3)]),
             ("a proposal for another height", 3, vec![Process(5)]),

@@ -56,7 +56,13 @@ impl TestChain {
     /// The same on a given store: a chain that has blocks goes on where it was.
     #[must_use]
     pub fn on(store: Store, definition: Definition, app_state: &Value) -> Self {
-        let engine = Engine::new(definition, store, Options::default()).expect("the state can be read");
+        Self::with(store, definition, app_state, Options::default())
+    }
+
+    /// The same with an operator's options.
+    #[must_use]
+    pub fn with(store: Store, definition: Definition, app_state: &Value, options: Options) -> Self {
+        let engine = Engine::new(definition, store, options).expect("the state can be read");
         let mut chain =
             Self { queries: Queries::new(engine, []), next: 1, time: 0, last: ResponseFinalizeBlock::default() };
         let height = u64::try_from(chain.info().last_block_height).expect("a height");

@@ -6,6 +6,7 @@
 //!   `state.rs`, in the key encodings of the SDK's `collections`.
 //! - [`Store`]: the database. It commits to every store with an IAVL tree, to all of them with the app hash, and proves
 //!   rows with ICS-23; roots, app hashes and proofs equal those of Go `iavl` v1 and the SDK's `rootmulti` byte for byte.
+//! - [`sync`]: state-sync snapshots, chunks of the state that the app hash proves.
 //!
 //! ```
 //! use gantry_store::{Map, Overlay, Store, StoreName};
@@ -38,6 +39,7 @@ pub mod fail;
 mod key;
 mod kv;
 mod overlay;
+pub mod sync;
 mod value;
 
 pub use collections::{

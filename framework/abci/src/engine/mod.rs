@@ -10,6 +10,7 @@ mod check;
 mod definition;
 mod export;
 mod inputs;
+mod sync;
 mod txs;
 
 use std::sync::Arc;
@@ -25,10 +26,12 @@ use tendermint_proto::{
 };
 
 pub use definition::{Definition, Order};
+pub use sync::SnapshotOptions;
 pub use export::Exported;
 pub(crate) use inputs::without_extensions;
 
 pub(crate) use self::{block::Executed, candidates::Candidates, check::CheckState, inputs::BlockInputs};
+pub(crate) use sync::{Applied, Offer, to_abci};
 use crate::{
     phase::Phase,
     stop::{Halt, Stop},
@@ -41,6 +44,8 @@ pub struct Options {
     pub min_gas_prices: MinGasPrices,
     /// The last height that is executed; 0 is none.
     pub halt_height: u64,
+    /// State-sync snapshots; without them the node has none and joins with none.
+    pub snapshots: Option<SnapshotOptions>,
     /// Blocks that CometBFT keeps at least; 0 is all.
     pub min_retain_blocks: u64,
 }
@@ -54,6 +59,7 @@ struct Inner {
     consensus: Mutex<Consensus>,
     check: Mutex<CheckState>,
     latest: RwLock<Arc<View>>,
+    sync: Option<sync::StateSync>,
 }
 
 /// What never changes while the node runs.
@@ -107,13 +113,15 @@ impl Engine {
     /// An engine over an open store, at the height that was last committed.
     ///
     /// # Errors
-    /// When the state cannot be read.
+    /// When the state or the folder of snapshots cannot be read.
     ///
     /// # Panics
     /// When the definition's wiring is wrong: a list of a phase that does not name each module once, or two handlers
     /// for one message.
     pub fn new(definition: Definition, store: Store, options: Options) -> Result<Self, Stop> {
         let order = definition.order;
+        let sync = options.snapshots.as_ref().map(sync::StateSync::open).transpose();
+        let sync = sync.map_err(|error| Stop::fatal(error.to_string()))?;
         let parts = Arc::new(Parts {
             init_genesis: definition.positions("init_genesis", order.init_genesis),
             begin_block: definition.positions("begin_block", order.begin_block),
@@ -142,6 +150,7 @@ impl Engine {
             }),
             check: Mutex::new(check),
             latest: RwLock::new(view),
+            sync,
             parts,
         })))
     }

@@ -32,6 +32,7 @@ pub(crate) fn commit(engine: &Engine, request: RequestCommit) -> Result<Response
     let params = chain::params(&view.state)?;
     engine.publish(view);
     fail::point("commit: published");
+    engine.snapshot_if_due();
     if height.is_multiple_of(REPORT_INTERVAL) {
         tracing::info!(height, memory = %parts.store.memory(), "state");
     }
@@ -41,6 +42,8 @@ pub(crate) fn commit(engine: &Engine, request: RequestCommit) -> Result<Response
         u64::try_from(evidence).unwrap_or_default(),
         // Whoever is given a proof looks for the header after its height.
         parts.store.options().proof_window,
+        // Whoever joins with a snapshot goes on with the block after it.
+        engine.oldest_snapshot_age(),
     ];
     Ok(ResponseCommit { retain_height: retain_height(height, needs) })
 }
@@ -49,7 +52,7 @@ pub(crate) fn commit(engine: &Engine, request: RequestCommit) -> Result<Response
 /// asks for. 0, which drops nothing, where the first of them, the operator's wish, is 0.
 ///
 /// As the SDK's `GetBlockRetentionHeight`, with proofs among what blocks are needed for.
-fn retain_height(height: u64, needs: [u64; 3]) -> i64 {
+fn retain_height<const N: usize>(height: u64, needs: [u64; N]) -> i64 {
     let kept = needs.into_iter().max().unwrap_or_default();
     match height.checked_sub(kept) {
         Some(retained) if needs[0] > 0 => i64::try_from(retained).unwrap_or_default(),

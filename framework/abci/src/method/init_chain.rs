@@ -27,6 +27,7 @@ pub(crate) fn init_chain(engine: &Engine, request: RequestInitChain) -> Result<R
     let mut consensus = engine.consensus();
     let initial_height = height(initial_height)?.max(1);
     consensus.phase.init_chain(initial_height)?;
+    engine.forget_joining()?;
     let params = consensus_params.unwrap_or_default();
     check_params(&params)?;
 

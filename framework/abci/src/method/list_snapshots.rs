@@ -1,7 +1,9 @@
 use tendermint_proto::v0_38::abci::{RequestListSnapshots, ResponseListSnapshots};
 
-/// None are taken yet: peers that join sync block by block.
-pub(crate) fn list_snapshots(request: RequestListSnapshots) -> ResponseListSnapshots {
+use crate::engine::{Engine, to_abci};
+
+/// The snapshots that peers may join with.
+pub(crate) fn list_snapshots(engine: &Engine, request: RequestListSnapshots) -> ResponseListSnapshots {
     let RequestListSnapshots {} = request;
-    ResponseListSnapshots { snapshots: Vec::new() }
+    ResponseListSnapshots { snapshots: engine.snapshots().into_iter().map(to_abci).collect() }
 }

@@ -1,7 +1,10 @@
 use tendermint_proto::v0_38::abci::{RequestLoadSnapshotChunk, ResponseLoadSnapshotChunk};
 
-/// There are no snapshots, so there is no chunk: an empty one tells the peer that it is missing.
-pub(crate) fn load_snapshot_chunk(request: RequestLoadSnapshotChunk) -> ResponseLoadSnapshotChunk {
-    let RequestLoadSnapshotChunk { height: _, format: _, chunk: _ } = request;
-    ResponseLoadSnapshotChunk { chunk: bytes::Bytes::new() }
+use crate::engine::Engine;
+
+/// A chunk for a peer that joins. An empty one tells it that there is none.
+pub(crate) fn load_snapshot_chunk(engine: &Engine, request: RequestLoadSnapshotChunk) -> ResponseLoadSnapshotChunk {
+    let RequestLoadSnapshotChunk { height, format, chunk } = request;
+    let chunk = engine.snapshot_chunk(height, format, chunk).unwrap_or_default();
+    ResponseLoadSnapshotChunk { chunk: chunk.into() }
 }

@@ -6,5 +6,6 @@ mod crash;
 mod mempool;
 mod proposals;
 mod queries;
+mod snapshots;
 mod socket;
 mod support;

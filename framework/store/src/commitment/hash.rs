@@ -46,7 +46,8 @@ impl Prefix {
     }
 }
 
-pub(super) fn inner_hash(height: u8, size: u64, version: u64, left: &Hash, right: &Hash) -> Hash {
+/// The hash of an inner node.
+pub(crate) fn inner_hash(height: u8, size: u64, version: u64, left: &Hash, right: &Hash) -> Hash {
     let prefix = Prefix::inner(height, size, version);
     let mut bytes = [0; 30 + 66];
     let (start, hashes) = bytes.split_at_mut(prefix.len);
@@ -58,7 +59,8 @@ pub(super) fn inner_hash(height: u8, size: u64, version: u64, left: &Hash, right
     Sha256::digest(&bytes[..prefix.len + 66]).into()
 }
 
-pub(super) fn leaf_hash(key: &[u8], value: &[u8], version: u64) -> Hash {
+/// The hash of a leaf.
+pub(crate) fn leaf_hash(key: &[u8], value: &[u8], version: u64) -> Hash {
     let mut length = Prefix { bytes: [0; 30], len: 0 };
     length.varint(key.len() as u64);
     let hash = Sha256::new().chain_update(Prefix::leaf(version).as_slice()).chain_update(length.as_slice());

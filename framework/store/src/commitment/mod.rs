@@ -10,6 +10,7 @@ mod proof;
 mod tests;
 
 pub(crate) use file::{open, save};
+pub(crate) use hash::{inner_hash, leaf_hash};
 pub(crate) use iavl::Tree;
 pub(crate) use multistore::{multistore_root, prove_store};
 

@@ -99,6 +99,14 @@ impl RowCache {
         }
     }
 
+    /// Forgets all rows, the absent ones too: the state became another without a block, at `height`.
+    pub(super) fn reset(&self, height: u64) {
+        for shard in &self.shards {
+            let mut shard = shard.lock();
+            *shard = Shard { height, limit: shard.limit, ..Shard::default() };
+        }
+    }
+
     /// The bytes that it takes, about.
     pub(super) fn bytes(&self) -> usize {
         self.shards.iter().map(|shard| shard.lock().bytes()).sum()

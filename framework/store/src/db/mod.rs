@@ -3,17 +3,18 @@
 mod cache;
 mod forest;
 mod keeper;
+mod restore;
 mod rocks;
 mod rows;
 mod snapshot;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use forest::Forest;
 pub use snapshot::Snapshot;
 
 use crate::commitment::{Commitment, EMPTY_HASH, Hash, TreeMemory, prove_store};
 use crate::{Changes, KvRead, StoreError, StoreName, fail};
-use forest::Forest;
 use keeper::{Discard, Keeper};
 use parking_lot::{Mutex, RwLock};
 use prost::Message;

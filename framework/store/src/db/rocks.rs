@@ -27,6 +27,8 @@ const TREES: &str = "trees";
 const TIP: &[u8] = b"tip";
 /// The height of the oldest saved tree that is kept once change logs were dropped; change logs begin above it.
 const CHANGES_FROM: &[u8] = b"changes-from";
+/// There while a snapshot is restored: the rows that are there belong to no state.
+const RESTORING: &[u8] = b"restoring";
 /// Height: its saved trees are complete.
 const SAVED: &[u8] = b"saved/";
 
@@ -108,7 +110,16 @@ impl Rocks {
             ColumnFamilyDescriptor::new(name, options)
         };
         let families = FAMILIES.map(family);
-        let db = DB::open_cf_descriptors(&options, path, families)?;
+        let mut db = DB::open_cf_descriptors(&options, path, families)?;
+        if db.get(RESTORING)?.is_some() {
+            // Column families that are gone are made again by the next start.
+            for name in FAMILIES {
+                db.drop_cf(name)?;
+            }
+            db.delete(RESTORING)?;
+            drop(db);
+            return Self::open(path, &names, wanted, env);
+        }
         let trees = env.is_none().then(|| path.join(TREES));
         if let Some(trees) = &trees {
             let failed = |error: std::io::Error| StoreError::Io(format!("{}: {error}", trees.display()));
@@ -248,6 +259,13 @@ impl Rocks {
         rows.map(|row| height_of(&row?.0[SAVED.len()..])).collect()
     }
 
+    /// Marks what is written from now on as part of no state; ended by [`Batch::end_restore`].
+    pub(super) fn begin_restore(&self) -> Result<(), StoreError> {
+        let mut batch = self.batch();
+        batch.batch.put(RESTORING, []);
+        batch.write_synced()
+    }
+
     // --- rows by height ---
 
     pub(super) fn commit_row(&self, height: u64) -> Result<CommitRow, StoreError> {
@@ -336,6 +354,11 @@ impl Batch<'_> {
         self.batch.delete_range_cf(self.rocks.family(CHANGES), start, after);
         self.batch.delete_range_cf(self.rocks.family(COMMITS), start, at);
         self.batch.put(CHANGES_FROM, at);
+    }
+
+    /// Makes the rows that were restored part of the state.
+    pub(super) fn end_restore(&mut self) {
+        self.batch.delete(RESTORING);
     }
 
     pub(super) fn write(self) -> Result<(), StoreError> {
