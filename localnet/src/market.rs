@@ -176,15 +176,15 @@ impl Localnet {
     }
 }
 
-/// Windows are counted in blocks, for a network with its blocks and its processors. The workers here share few, so that
-/// an honest one may be late by seconds.
+/// Windows are counted in blocks, for workers with processors of their own. Here they share few, so that an honest one may
+/// be late by seconds.
 fn widen_windows(genesis: &mut serde_json::Value) -> Result<()> {
     for (module, window) in
         [("job", "ack_window_blocks"), ("verifier", "commit_window_blocks"), ("verifier", "reveal_window_blocks")]
     {
         let value = &mut genesis["app_state"][module]["params"][window];
         let blocks: u64 = value.as_str().and_then(|v| v.parse().ok()).with_context(|| format!("{module} {window}"))?;
-        *value = (blocks * 5).to_string().into();
+        *value = (blocks * 3 / 2).to_string().into();
     }
     Ok(())
 }

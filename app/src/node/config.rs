@@ -18,7 +18,7 @@ pub struct Options {
     pub chain_id: String,
     /// As in `app.toml`; empty lets CheckTx take any fee.
     pub minimum_gas_prices: String,
-    /// Time between a commit and the next proposal. One second for a network; a demonstration sets less.
+    /// Time between a commit and the next proposal: most of a block's interval.
     pub timeout_commit: String,
 }
 
@@ -28,7 +28,7 @@ impl Default for Options {
             moniker: "gantry".into(),
             chain_id: String::new(),
             minimum_gas_prices: "0ugantry".into(),
-            timeout_commit: "1s".into(),
+            timeout_commit: "200ms".into(),
         }
     }
 }
@@ -54,12 +54,15 @@ fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 
+/// How long a light client (state sync is one) may trust a header without asking again.
+pub const TRUST_HOURS: u64 = 168;
+
 fn config_toml(options: &Options) -> String {
     let moniker = quoted(&options.moniker);
     let timeout_commit = quoted(&options.timeout_commit);
     format!(
         r##"# CometBFT's configuration. Keys that are missing here have CometBFT's defaults; where a value differs from the
-# default, a comment says why. proxy_app is set by gantryd at each start.
+# default, a comment says why. docs/operations.md has them as a table. proxy_app is set by gantryd at each start.
 
 moniker = {moniker}
 db_backend = "goleveldb"
@@ -80,9 +83,9 @@ cors_allowed_origins = []
 unsafe = false
 max_open_connections = 900
 max_subscription_clients = 100
-# Default 5: a worker and a command line on one connection follow more than that.
+# Subscriptions. Default 5: a worker and a command line on one connection follow more than that.
 max_subscriptions_per_client = 20
-# Default 200: an event buffer that overflows ends the subscription of a slow client.
+# Events. Defaults 200: a buffer that overflows ends the subscription of a slow client, and blocks come in bursts.
 experimental_subscription_buffer_size = 1000
 experimental_websocket_write_buffer_size = 1000
 timeout_broadcast_tx_commit = "10s"
@@ -98,9 +101,9 @@ addr_book_file = "config/addrbook.json"
 addr_book_strict = true
 max_num_inbound_peers = 40
 max_num_outbound_peers = 10
-# Default 100ms, which is added to each hop of a vote.
+# Time. Default 100ms: it is added to each hop of a vote, so three times to a block.
 flush_throttle_timeout = "10ms"
-# Defaults 5120000: proposals of several megabytes pass in a fraction of a second.
+# Bytes per second and peer. Defaults 5120000: a full block of 4 MiB would take most of a second over one hop.
 send_rate = 20971520
 recv_rate = 20971520
 pex = true
@@ -111,11 +114,12 @@ allow_duplicate_ip = false
 type = "flood"
 recheck = true
 broadcast = true
-# Default 5000: a burst of submissions from many renters waits here, not in their retries.
+# Transactions. Default 5000, which is a second of the chain at its best: a burst waits here, not in the retries of its
+# senders, whose answers then pile up at the RPC. More would not help: each block checks all that wait once more.
 size = 50000
-# Default 1 GiB.
+# Bytes. Default 1 GiB, which a flood of large transactions would take of the memory of a small machine.
 max_txs_bytes = 268435456
-# Default 10000: must exceed the size, or transactions travel in circles.
+# Transactions. Default 10000: must exceed the size, or peers hand each other the same ones again and again.
 cache_size = 100000
 max_tx_bytes = 1048576
 
@@ -124,26 +128,29 @@ enable = false
 rpc_servers = ""
 trust_height = 0
 trust_hash = ""
-trust_period = "168h0m0s"
+# Less than evidence lives (consensus_params.evidence in genesis.json).
+trust_period = "{TRUST_HOURS}h0m0s"
 
 [blocksync]
 version = "v0"
 
 [consensus]
 wal_file = "data/cs.wal/wal"
-# Default 3s: blocks execute after the vote, so a proposal needs the time of its travel only.
+# Time for a proposal to arrive. Default 3s: blocks execute while votes travel, so that it needs the time of its travel
+# only, and a proposer that is down costs one second, not three.
 timeout_propose = "1s"
 timeout_propose_delta = "500ms"
-# Defaults 1s for both votes.
+# Time for votes that disagree to become two thirds for one block. Defaults 1s and, for each further round, 500ms.
 timeout_prevote = "500ms"
 timeout_prevote_delta = "250ms"
 timeout_precommit = "500ms"
 timeout_precommit_delta = "250ms"
+# Time after a commit in which slow votes are waited for: most of the block interval. Default 1s.
 timeout_commit = {timeout_commit}
 # The market's windows are counted in blocks, so there must be blocks without transactions too.
 create_empty_blocks = true
 create_empty_blocks_interval = "0s"
-# Default 100ms: the largest part of a round's delay in a small network.
+# Time between looks at what a peer lacks. Default 100ms: it is met once for the proposal and once for each of the votes.
 peer_gossip_sleep_duration = "10ms"
 
 [storage]

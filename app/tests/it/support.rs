@@ -65,10 +65,6 @@ impl Node {
             node.run(&["keys", "add", name]);
             node.run(&["genesis", "add-genesis-account", name, "1000000000ugantry"]);
         }
-        let path = node.home.path().join("config/config.toml");
-        let config =
-            fs::read_to_string(&path).unwrap().replace("timeout_commit = \"1s\"", "timeout_commit = \"200ms\"");
-        fs::write(path, config).unwrap();
         node
     }
 
