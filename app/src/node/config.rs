@@ -114,8 +114,8 @@ allow_duplicate_ip = false
 type = "flood"
 recheck = true
 broadcast = true
-# Transactions. Default 5000, which is a second of the chain at its best: a burst waits here, not in the retries of its
-# senders, whose answers then pile up at the RPC. More would not help: each block checks all that wait once more.
+# Transactions. Default 5000, less than a second of what CometBFT can order: a burst waits here, not in the retries of its
+# senders. More would not help: each block checks all that wait once more.
 size = 50000
 # Bytes. Default 1 GiB, which a flood of large transactions would take of the memory of a small machine.
 max_txs_bytes = 268435456
