@@ -54,6 +54,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
             nodes: net.rpcs(),
             connections: 200,
             batch: 10,
+            spread: false,
             rate: None,
             outstanding: args.net.outstanding,
             duration: Duration::from_secs(600),

@@ -93,9 +93,11 @@ fn holds(args: &Args, tried: &Held) -> bool {
 
 fn print(net: &NetArgs, held: &Held) -> Result<()> {
     #[expect(clippy::cast_precision_loss, reason = "counts of a run are far below 2^53")]
-    let micros = |seconds: f64| seconds / held.outcome.committed as f64 * 1e6;
+    let (committed, late) = (held.outcome.committed as f64, held.outcome.late as f64);
+    let micros = |seconds: f64| seconds / committed * 1e6;
     for (name, unit, value) in [
         ("held", "tx/s", held.rate),
+        ("late", "tx", late),
         ("latency.p50", "s", held.outcome.latency_p50),
         ("latency.p99", "s", held.outcome.latency_p99),
         ("block.interval.p50", "s", held.outcome.interval_p50),

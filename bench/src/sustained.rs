@@ -49,6 +49,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
             nodes: net.rpcs(),
             connections: 200,
             batch: 10,
+            spread: false,
             rate: Some(rate),
             outstanding: args.net.outstanding,
             duration: Duration::from_secs(args.seconds.into()),

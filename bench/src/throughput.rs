@@ -88,6 +88,7 @@ impl Running {
             nodes: self.net.rpcs().into_iter().take(self.args.validators).collect(),
             connections: 200,
             batch: 10,
+            spread: self.args.validators > 1,
             rate,
             outstanding: self.args.outstanding,
             duration,
@@ -132,12 +133,12 @@ pub(crate) fn run(args: Args) -> Result<()> {
 /// All figures of one load.
 fn print(net: &NetArgs, outcome: &Outcome, used: &Usage) -> Result<()> {
     #[expect(clippy::cast_precision_loss, reason = "counts of a run are far below 2^53")]
-    let (committed, dropped, memory) = (outcome.committed as f64, outcome.dropped as f64, used.app_memory as f64);
+    let (committed, late, memory) = (outcome.committed as f64, outcome.late as f64, used.app_memory as f64);
     let micros = |seconds: f64| seconds / committed * 1e6;
     for (name, unit, value) in [
         ("throughput", "tx/s", outcome.rate),
         ("committed", "tx", committed),
-        ("dropped", "tx", dropped),
+        ("late", "tx", late),
         ("wall", "s", outcome.wall),
         ("latency.p50", "s", outcome.latency_p50),
         ("latency.p99", "s", outcome.latency_p99),

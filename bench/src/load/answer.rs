@@ -2,13 +2,13 @@
 
 use serde::Deserialize;
 
-/// What becomes of the transactions of one post.
+/// What becomes of a transaction that was posted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// So many of the first were taken, all of them.
-    All,
-    /// The first ones up to this were taken; the one there and all after it must be posted again, a little later.
-    Again { from: usize },
+    /// The node has it.
+    Taken,
+    /// It must be posted again, a little later.
+    Again,
     /// The account is at this sequence: the stream goes on there.
     Sequence(u64),
 }
@@ -30,37 +30,41 @@ struct Checked<'a> {
 /// The SDK's code for a signature over another sequence than the account's.
 const WRONG_SEQUENCE: u32 = 32;
 
-/// Reads the answer to a post of `count` transactions of one stream.
+/// Reads the answer to a post of `count` transactions.
 ///
 /// # Errors
 /// The node's words when it refuses a transaction for good.
-pub(super) fn read(body: &[u8], count: usize) -> Result<Verdict, String> {
+pub(super) fn read(body: &[u8], count: usize) -> Result<Vec<Verdict>, String> {
     let said = || String::from_utf8_lossy(body).into_owned();
     let answers: Vec<One<'_>> = match body.first() {
         Some(b'[') => serde_json::from_slice(body).map_err(|_| said())?,
         // A post of one is answered without a list, as is one that could not be read at all.
         _ => vec![serde_json::from_slice(body).map_err(|_| said())?],
     };
-    for (i, answer) in answers.iter().enumerate() {
-        match answer {
-            One { result: Some(checked), .. } if checked.code == 0 => {}
-            One { result: Some(checked), .. } if checked.code == WRONG_SEQUENCE => {
-                return expected(&checked.log).map(Verdict::Sequence).ok_or_else(|| checked.log.to_string());
+    let mut verdicts = answers.iter().map(One::verdict).collect::<Result<Vec<_>, _>>()?;
+    // What is not answered may not have been met.
+    verdicts.resize(count, Verdict::Again);
+    Ok(verdicts)
+}
+
+impl One<'_> {
+    fn verdict(&self) -> Result<Verdict, String> {
+        match self {
+            Self { result: Some(checked), .. } if checked.code == 0 => Ok(Verdict::Taken),
+            Self { result: Some(checked), .. } if checked.code == WRONG_SEQUENCE => {
+                expected(&checked.log).map(Verdict::Sequence).ok_or_else(|| checked.log.to_string())
             }
-            One { result: Some(checked), .. } => return Err(format!("code {}: {}", checked.code, checked.log)),
-            One { error, .. } => {
+            Self { result: Some(checked), .. } => Err(format!("code {}: {}", checked.code, checked.log)),
+            Self { error, .. } => {
                 let error = error.as_ref().map(ToString::to_string).unwrap_or_default();
-                if error.contains("tx already exists in cache") {
-                    continue;
+                match error {
+                    error if error.contains("tx already exists in cache") => Ok(Verdict::Taken),
+                    error if error.contains("mempool is full") => Ok(Verdict::Again),
+                    error => Err(error),
                 }
-                if error.contains("mempool is full") {
-                    return Ok(Verdict::Again { from: i });
-                }
-                return Err(error);
             }
         }
     }
-    if answers.len() < count { Ok(Verdict::Again { from: answers.len() }) } else { Ok(Verdict::All) }
 }
 
 /// The sequence in "account sequence mismatch, expected 5, got 7".
@@ -85,20 +89,22 @@ mod tests {
 
     #[test]
     fn all_are_taken_also_those_the_node_has_met() {
-        assert_eq!(read(format!("[{TAKEN},{KNOWN}]").as_bytes(), 2), Ok(Verdict::All));
-        assert_eq!(read(TAKEN.as_bytes(), 1), Ok(Verdict::All));
+        assert_eq!(read(format!("[{TAKEN},{KNOWN}]").as_bytes(), 2), Ok(vec![Verdict::Taken; 2]));
+        assert_eq!(read(TAKEN.as_bytes(), 1), Ok(vec![Verdict::Taken]));
     }
 
     #[test]
-    fn a_full_mempool_ends_a_post_where_it_was_full() {
-        assert_eq!(read(format!("[{TAKEN},{FULL},{TAKEN}]").as_bytes(), 3), Ok(Verdict::Again { from: 1 }));
-        assert_eq!(read(format!("[{TAKEN}]").as_bytes(), 3), Ok(Verdict::Again { from: 1 }));
+    fn what_a_full_mempool_refuses_or_nobody_answers_is_posted_again() {
+        let full = read(format!("[{TAKEN},{FULL},{TAKEN}]").as_bytes(), 3);
+        assert_eq!(full, Ok(vec![Verdict::Taken, Verdict::Again, Verdict::Taken]));
+        let short = read(format!("[{TAKEN}]").as_bytes(), 3);
+        assert_eq!(short, Ok(vec![Verdict::Taken, Verdict::Again, Verdict::Again]));
     }
 
     #[test]
     fn a_wrong_sequence_says_where_to_go_on() {
         let log = "account sequence mismatch, expected 17, got 20: incorrect account sequence";
-        assert_eq!(read(format!("[{}]", refused(32, log)).as_bytes(), 1), Ok(Verdict::Sequence(17)));
+        assert_eq!(read(format!("[{}]", refused(32, log)).as_bytes(), 1), Ok(vec![Verdict::Sequence(17)]));
     }
 
     #[test]

@@ -23,12 +23,7 @@ impl Rpc {
     /// # Errors
     /// When nobody listens there.
     pub async fn connect(address: &str) -> Result<Self> {
-        let stream = TcpStream::connect(address).await.with_context(|| format!("connecting to {address}"))?;
-        stream.set_nodelay(true)?;
-        let (connection, driver) = http1::handshake(TokioIo::new(stream)).await?;
-        // It ends with the connection; a caller learns of that by its next request.
-        tokio::spawn(driver);
-        Ok(Self { address: address.to_owned(), connection })
+        Ok(Self { address: address.to_owned(), connection: open(address).await? })
     }
 
     /// Posts a body and returns the answer's.
@@ -36,6 +31,10 @@ impl Rpc {
     /// # Errors
     /// When the connection ends before the answer does (what was posted may have been taken), or the node refuses.
     pub async fn post(&mut self, body: Bytes) -> Result<Bytes> {
+        if self.connection.is_closed() {
+            // A node closes what was idle for ten seconds.
+            self.connection = open(&self.address).await?;
+        }
         self.connection.ready().await?;
         let request = Request::post("/")
             .header(header::HOST, self.address.as_str())
@@ -93,6 +92,15 @@ impl Rpc {
         ensure!(integer(&response["code"]).unwrap_or(0) == 0, "query {path}: {response}");
         Ok(BASE64_STANDARD.decode(response["value"].as_str().unwrap_or_default())?)
     }
+}
+
+async fn open(address: &str) -> Result<http1::SendRequest<Full<Bytes>>> {
+    let stream = TcpStream::connect(address).await.with_context(|| format!("connecting to {address}"))?;
+    stream.set_nodelay(true)?;
+    let (connection, driver) = http1::handshake(TokioIo::new(stream)).await?;
+    // It ends with the connection; a caller learns of that by its next request.
+    tokio::spawn(driver);
+    Ok(connection)
 }
 
 /// CometBFT writes 64-bit integers as strings, smaller ones as numbers.

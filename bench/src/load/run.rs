@@ -1,5 +1,7 @@
 //! A flood from its first post to its proof.
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
 
 use super::{FloodOptions, Rpc, Senders, Stream, confirm, flood};
@@ -7,14 +9,16 @@ use crate::stats::percentile;
 
 /// Floods that repeat what a node has taken and dropped.
 const REPEATS: usize = 3;
+/// Longest that such a repeat may take.
+const LATE_LIMIT: Duration = Duration::from_secs(600);
 
-/// What a load came to. Times are in seconds.
+/// What a load came to. Times are in seconds, and are those of the first time that the transactions were posted.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outcome {
     /// Transactions executed with code 0.
     pub committed: u64,
-    /// Transactions that a node took and dropped, so that they were posted again.
-    pub dropped: u64,
+    /// Transactions that a node took and dropped, or executed with another code; they were posted again afterwards.
+    pub late: u64,
     /// Posts that had to be repeated, in part or whole.
     pub repeated: u64,
     /// From the first post to the execution of the last block with a transaction.
@@ -51,33 +55,35 @@ pub async fn run(
     let mut rpc = Rpc::connect(&options.nodes[0]).await?;
     let mut posted = flood(streams, options).await?;
     executed()?;
-    let mut found = confirm(&mut rpc, streams, &posted).await?;
     let taken: Vec<u64> = posted.posted.iter().map(|times| times.len() as u64).collect();
-    let mut outcome = Outcome { repeated: posted.repeated, ..Outcome::default() };
-    outcome.latencies = std::mem::take(&mut found.latencies);
-    outcome.describe(&posted.blocks);
-    found.all_succeeded()?;
+    let mut found = confirm(&mut rpc, streams, &posted).await?;
     let mut committed = found.committed;
-    let mut wall = found.wall;
+    let mut outcome = Outcome {
+        committed: committed.iter().sum(),
+        repeated: posted.repeated,
+        wall: found.wall.as_secs_f64(),
+        latencies: std::mem::take(&mut found.latencies),
+        ..Outcome::default()
+    };
+    outcome.rate = ratio(outcome.committed, outcome.wall);
+    outcome.describe(&posted.blocks);
     for _ in 0..REPEATS {
-        let dropped: usize = found.missing.iter().map(|stream| stream.txs.len()).sum();
-        if dropped == 0 {
+        let late = std::mem::take(&mut found.missing);
+        let count: usize = late.iter().map(|stream| stream.txs.len()).sum();
+        if count == 0 {
             break;
         }
-        outcome.dropped += dropped as u64;
-        let streams = std::mem::take(&mut found.missing);
-        posted = flood(&streams, options).await?;
-        found = confirm(&mut rpc, &streams, &posted).await?;
-        found.all_succeeded()?;
+        outcome.late += count as u64;
+        // As fast as they are taken, and slowly for each sender.
+        let gently = FloodOptions { rate: None, spread: true, duration: LATE_LIMIT, ..options.clone() };
+        posted = flood(&late, &gently).await?;
+        found = confirm(&mut rpc, &late, &posted).await?;
         committed.iter_mut().zip(&found.committed).for_each(|(all, more)| *all += more);
-        wall += found.wall;
     }
-    ensure!(found.missing.iter().all(|stream| stream.txs.is_empty()), "transactions were taken and are in no block");
+    let lost: usize = found.missing.iter().map(|stream| stream.txs.len()).sum();
+    ensure!(lost == 0, "{lost} transactions were taken and not executed; a log: {:?}", found.failed.1);
     senders.advance(&taken, &committed);
     senders.check_balances(&mut rpc).await?;
-    outcome.committed = committed.iter().sum();
-    outcome.wall = wall.as_secs_f64();
-    outcome.rate = ratio(outcome.committed, outcome.wall);
     Ok(outcome)
 }
 

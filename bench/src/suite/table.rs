@@ -62,7 +62,7 @@ pub(super) fn markdown(all: &[Measurement]) -> String {
 /// Figures that each load of a network has, besides its rate.
 const NETWORK: [&str; 12] = [
     "committed",
-    "dropped",
+    "late",
     "wall",
     "latency.p50",
     "latency.p99",
