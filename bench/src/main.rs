@@ -6,6 +6,7 @@ mod chain;
 mod check_tx;
 mod exec;
 mod hold;
+mod rows;
 mod suite;
 mod sustained;
 mod throughput;
@@ -35,6 +36,8 @@ struct Cli {
 enum Command {
     /// Tree updates per second with roots
     Tree(tree::Args),
+    /// Reads of rows, and what their commits cost
+    Rows(rows::Args),
     /// FinalizeBlock and Commit of transfers, without consensus
     Exec(exec::Args),
     /// CheckTx over the socket, and recheck
@@ -56,6 +59,7 @@ fn main() -> anyhow::Result<()> {
     pin(&cli.cores)?;
     match cli.command {
         Command::Tree(args) => tree::run(args),
+        Command::Rows(args) => rows::run(args),
         Command::Exec(args) => exec::run(args),
         Command::CheckTx(args) => check_tx::run(args),
         Command::Throughput(args) => throughput::run(args),

@@ -3,6 +3,7 @@
 mod file;
 mod hash;
 mod iavl;
+mod keys;
 mod multistore;
 mod node;
 mod proof;
@@ -12,6 +13,7 @@ mod tests;
 pub(crate) use file::{open, save};
 pub(crate) use hash::{inner_hash, leaf_hash};
 pub(crate) use iavl::Tree;
+pub(crate) use keys::Keys;
 pub(crate) use multistore::{multistore_root, prove_store};
 
 use crate::StoreError;

@@ -343,7 +343,7 @@ impl Store {
                         forest.height
                     )));
                 }
-                let snapshot = Snapshot::open(&rocks, height, height)?;
+                let snapshot = Snapshot::latest(&rocks, &forest)?;
                 Tip { app_hash: forest.app_hash(), forest, meta: Some(meta), first, snapshot }
             }
         };
@@ -444,7 +444,7 @@ impl Store {
 
         let forest = self.shared.move_over(&base.forest, forest, &changes);
         rocks.cache(height, &changes);
-        let snapshot = Snapshot::open(rocks, height, height)?;
+        let snapshot = Snapshot::latest(rocks, &forest)?;
         let tip = Tip { forest: Arc::clone(&forest), app_hash, meta: Some(meta.to_vec()), first, snapshot };
         self.shared.remember(Arc::clone(&forest), height);
         *self.shared.tip.write() = Arc::new(tip);

@@ -316,6 +316,50 @@ fn rows_in_memory_are_those_of_the_height_that_is_read() {
 }
 
 #[test]
+fn scans_by_tree_and_by_database_give_the_same_rows() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir);
+    let mut random = 1u64;
+    let mut next = |below: u64| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) % below
+    };
+    for height in 1..=12 {
+        let mut overlay = Overlay::new(store.snapshot());
+        for _ in 0..80 {
+            let key = vec![u8::try_from(next(4)).unwrap() + 1; usize::try_from(next(40)).unwrap() + 1];
+            match next(3) {
+                0 => overlay.remove(BANK, &key).unwrap(),
+                _ => overlay.set(BANK, key, vec![1]).unwrap(),
+            }
+        }
+        // Trees of one row and of none, too.
+        if height == 11 {
+            let keys: Vec<_> =
+                overlay.scan(BANK, None, None, Order::Ascending).unwrap().map(|row| row.unwrap().0).collect();
+            keys[1..].iter().for_each(|key| overlay.remove(BANK, key).unwrap());
+        }
+        let candidate = store.prepare(height, overlay.into_changes()).unwrap();
+        store.commit(candidate, b"").unwrap();
+        let (by_tree, by_database) = (store.snapshot(), Snapshot::open(&store.shared.rocks, height, height).unwrap());
+        for _ in 0..60 {
+            let mut bound = || match next(5) {
+                0 => None,
+                _ => Some(vec![u8::try_from(next(5)).unwrap() + 1; usize::try_from(next(42)).unwrap()]),
+            };
+            let (start, end) = (bound(), bound());
+            for order in [Order::Ascending, Order::Descending] {
+                let rows = |snapshot: &Snapshot| -> Vec<_> {
+                    let rows = snapshot.scan(BANK, start.as_deref(), end.as_deref(), order).unwrap();
+                    rows.map(Result::unwrap).collect()
+                };
+                assert_eq!(rows(&by_tree), rows(&by_database), "{start:?} {end:?} {order:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_candidate_counts_only_on_the_state_it_was_made_on() {
     let store = Store::temporary(NAMES).unwrap();
     let wrong = |got, committed| StoreError::WrongHeight { got, committed };
