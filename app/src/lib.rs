@@ -7,6 +7,7 @@
 
 mod ante_state;
 pub mod cli;
+mod lanes;
 pub mod modules;
 pub mod node;
 mod services;

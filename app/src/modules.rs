@@ -12,7 +12,7 @@ use gantry_reputation::ReputationModule;
 use gantry_verifier::VerifierModule;
 use serde_json::{Map, Value};
 
-use crate::ante_state::Accounts;
+use crate::{ante_state::Accounts, lanes::LANES};
 
 /// Name of the software.
 pub const NAME: &str = "gantryd";
@@ -109,6 +109,7 @@ pub fn definition() -> Definition {
         #[cfg(feature = "test-panic")]
         messages: vec![crate::test_panic::route],
         ante: Box::new(Accounts),
+        lanes: LANES,
         credit_fees: |ctx, fees| gantry_bank::keeper::credit_fees(ctx, fees),
     }
 }

@@ -6,7 +6,7 @@ use gantry_core::{BlockCtx, Coins, Module, MsgRoute, Result};
 use gantry_store::StoreName;
 use gantry_tx::AnteState;
 
-use super::chain;
+use super::{chain, lanes::Lanes};
 
 /// What the engine runs. Built once, in one readable place of the application.
 pub struct Definition {
@@ -22,6 +22,8 @@ pub struct Definition {
     pub messages: Vec<fn() -> MsgRoute>,
     /// Accounts and fees, for the ante.
     pub ante: Box<dyn AnteState>,
+    /// What a block serves first.
+    pub lanes: Lanes,
     /// First step of the end of a block: the fees that its transactions paid go to their account.
     pub credit_fees: fn(&mut BlockCtx<'_>, &Coins) -> Result<()>,
 }

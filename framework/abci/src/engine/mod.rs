@@ -10,6 +10,7 @@ mod check;
 mod definition;
 mod export;
 mod inputs;
+mod lanes;
 mod sync;
 mod txs;
 
@@ -28,6 +29,7 @@ use tendermint_proto::{
 pub use definition::{Definition, Order};
 pub use sync::SnapshotOptions;
 pub use export::Exported;
+pub use lanes::{Lane, Lanes};
 pub(crate) use inputs::without_extensions;
 
 pub(crate) use self::{block::Executed, candidates::Candidates, check::CheckState, inputs::BlockInputs};

@@ -12,7 +12,7 @@ use gantry_tx::{BlockGas, CheckedTx, Limits, Runtime, TxResult, run};
 use rayon::prelude::*;
 use tendermint_proto::v0_38::abci::ExecTxResult;
 
-use super::{CheckState, Consensus, Engine, Genesis, Parts, chain, inputs::BlockInputs, next_block};
+use super::{CheckState, Consensus, Engine, Genesis, Parts, chain, inputs::BlockInputs, lanes::Rules, next_block};
 use crate::{queries::Simulation, stop::Stop};
 
 /// Runs the transactions of a block in order. Gives one result for each, whatever its bytes, and the fees taken.
@@ -49,8 +49,12 @@ impl Parts {
 
     /// Decodes the transactions of a proposal or a block in parallel, and remembers them for what follows.
     fn decode_all(&self, txs: &[Bytes]) -> Vec<Result<Arc<CheckedTx>>> {
-        let decode = |bytes: &Bytes| self.decode(bytes).inspect(|tx| self.txs.keep(tx));
-        txs.par_iter().map(decode).collect()
+        txs.par_iter().map(|bytes| self.decode_to_keep(bytes)).collect()
+    }
+
+    /// Decodes a transaction that will come again.
+    pub(super) fn decode_to_keep(&self, bytes: &[u8]) -> Result<Arc<CheckedTx>> {
+        self.decode(bytes).inspect(|tx| self.txs.keep(tx))
     }
 
     fn runtime(&self) -> Runtime<'_> {
@@ -118,18 +122,13 @@ impl Engine {
         result.map(Simulation::new).map_err(Error::Fatal)
     }
 
-    /// For each transaction the gas that it wants, or `None` where no honest node proposes it. A matter of its bytes
-    /// alone, so that proposer and judges agree.
-    pub(crate) fn proposable(&self, txs: &[Bytes]) -> Vec<Option<u64>> {
-        self.parts().decode_all(txs).into_iter().map(|tx| tx.ok().map(|tx| tx.fee().gas_limit)).collect()
-    }
-
-    /// Gas that the transactions of the next block may want together.
-    pub(crate) fn max_gas(&self, consensus: &Consensus) -> Option<u64> {
-        match &consensus.genesis {
-            Some(genesis) => genesis.max_gas,
-            None => self.latest().max_gas,
+    /// Hands out the rules for a proposal of the height being decided.
+    pub(crate) fn with_rules<T>(&self, consensus: &Consensus, height: u64, judge: impl FnOnce(&Rules<'_>) -> T) -> T {
+        let mut state = Overlay::new(self.latest().state.clone());
+        if let Some(genesis) = &consensus.genesis {
+            state.apply(genesis.changes.clone());
         }
+        judge(&Rules { parts: self.parts(), state: &state, height })
     }
 
     /// Starts the check state over what InitChain wrote, because the mempool opens before the first block.

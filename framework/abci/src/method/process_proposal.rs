@@ -25,12 +25,13 @@ pub(crate) fn process_proposal(
         next_validators_hash: _,
         proposer_address,
     } = request;
+    let at = height(at)?;
     let mut consensus = engine.consensus();
-    consensus.phase.process(height(at)?)?;
+    consensus.phase.process(at)?;
 
     let last_commit = proposed_last_commit.unwrap_or_default();
     let inputs = engine.inputs(&consensus, time, &proposer_address, txs, last_commit, misbehavior);
-    let status = match judge(engine, &consensus, &inputs) {
+    let status = match judge(engine, &consensus, &inputs)? {
         Ok(()) => {
             engine.speculate(&mut consensus, inputs);
             ProposalStatus::Accept
@@ -43,15 +44,10 @@ pub(crate) fn process_proposal(
     Ok(ResponseProcessProposal { status: status.into() })
 }
 
-fn judge(engine: &Engine, consensus: &Consensus, inputs: &BlockInputs) -> Result<(), &'static str> {
-    // Only what we built or accepted is under way: our own proposal comes back to us, and is not decoded twice.
+fn judge(engine: &Engine, consensus: &Consensus, inputs: &BlockInputs) -> Result<Result<(), &'static str>, Stop> {
+    // Only what we built or accepted is under way: our own proposal comes back to us, and is not judged twice.
     if consensus.candidates.has(inputs.key()) {
-        return Ok(());
+        return Ok(Ok(()));
     }
-    let mut gas_left = engine.max_gas(consensus).unwrap_or(u64::MAX);
-    for gas_wanted in engine.proposable(&inputs.txs) {
-        let gas = gas_wanted.ok_or("a transaction that no node would take")?;
-        gas_left = gas_left.checked_sub(gas).ok_or("more gas than a block may want")?;
-    }
-    Ok(())
+    engine.with_rules(consensus, inputs.block.height, |rules| rules.judge(&inputs.txs))
 }

@@ -10,7 +10,7 @@ use cosmos_sdk_proto::cosmos::{
     bank::v1beta1::MsgSend,
     base::v1beta1::Coin,
 };
-use gantry_abci::{Definition, Order, testing::CHAIN_ID};
+use gantry_abci::{Definition, Lane, Lanes, Order, testing::CHAIN_ID};
 use gantry_auth::{Auth, ModuleAccountSpec};
 use gantry_bank::Bank;
 use gantry_core::{
@@ -19,7 +19,7 @@ use gantry_core::{
 };
 use gantry_keyring::{HdPath, Keyring, Mnemonic, Signer, SignerData, TxBuilder};
 use gantry_store::{Item, KvRead, StoreName};
-use gantry_tx::{AnteAccount, AnteState};
+use gantry_tx::{AnteAccount, AnteState, CheckedTx};
 use serde_json::{Value, json};
 
 pub(crate) const FEE: u128 = 500;
@@ -141,6 +141,19 @@ impl Handler for Panics {
 
 const MODULES: &[&str] = &["auth", "bank", "probe"];
 
+/// The part of a block that bulk may fill.
+pub(crate) const BULK_PERCENT: u64 = 80;
+
+/// A lane by the memo: `s`, `m`, or anything else. One memo panics.
+fn lane_of(_: &dyn KvRead, _: u64, tx: &CheckedTx) -> Result<Lane> {
+    assert_ne!(tx.memo(), "panic", "asked to panic");
+    Ok(match tx.memo() {
+        "s" => Lane::System,
+        "m" => Lane::Market,
+        _ => Lane::Bulk,
+    })
+}
+
 pub(crate) fn definition(probe: &Probe) -> Definition {
     const SPECS: &[ModuleAccountSpec] = &[ModuleAccountSpec { name: gantry_bank::FEE_COLLECTOR, permissions: &[] }];
     Definition {
@@ -150,6 +163,7 @@ pub(crate) fn definition(probe: &Probe) -> Definition {
         order: Order { init_genesis: MODULES, begin_block: MODULES, end_block: MODULES },
         messages: vec![|| MsgRoute::of::<Panics>("auth")],
         ante: Box::new(Accounts),
+        lanes: Lanes { lane_of, bulk_percent: BULK_PERCENT },
         credit_fees: |ctx, fees| gantry_bank::keeper::credit_fees(ctx, fees),
     }
 }
