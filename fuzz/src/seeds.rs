@@ -21,7 +21,7 @@ use gantry_proto::{
     gantry::{
         job::v1::{
             Image, Input as JobInput, JobKind, JobSpec, Limits, MsgAcknowledge, MsgBeginRun, MsgBeginStaging,
-            MsgCancelJob, MsgReportFailure, MsgSubmitJobs, OutputRef, Runtime, Timeouts, input::Source,
+            MsgCancelJob, MsgReportFailure, MsgSubmitJobs, OutputRef, Reason, Runtime, Timeouts, input::Source,
         },
         provider::v1::{
             HardwareClass, HardwareKind, MsgBond, MsgHeartbeat, MsgRegisterProvider, MsgRemoveOffer, MsgSetOffer,
@@ -49,7 +49,7 @@ use crate::{
     chain::{self, Block, Player, Script, Tx, USERS, address, app_state, key},
     mutate::Rng,
     short::corpus_dir,
-    targets::{ALL, abci::Requests, query::Asked as AskedQuery, token},
+    targets::{ALL, abci::Requests, query::Asked as AskedQuery, snapshot, token},
 };
 
 const IMAGE: &str = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy";
@@ -78,6 +78,7 @@ pub fn all() -> Vec<Seed> {
     seeds.extend(job_files());
     seeds.extend(tokens());
     seeds.extend(texts());
+    seeds.push(("snapshot", "honest".into(), snapshot::honest().encode_to_vec()));
     seeds
 }
 
@@ -268,7 +269,7 @@ pub fn market() -> Script {
                 job_id: job,
                 attempt: 1,
                 replica,
-                reason: 1,
+                reason: Reason::NoResult.into(),
                 evidence: vec![7; 32],
             })
         })
@@ -290,7 +291,7 @@ pub fn market() -> Script {
             block(reveal(2), 2),
             block([step(3), vec![submit(vec![spec("cancelled")])]].concat(), 0),
             block([failure(3), vec![Tx::of(&MsgCancelJob { renter: renter.clone(), job_id: 4 })]].concat(), 1),
-            Block { txs: vec![submit(vec![quorum("lapses")])], skip_seconds: 3600, empty_after: 30 },
+            Block { txs: vec![submit(vec![quorum("lapses")])], skip_seconds: 3600, empty_after: 120 },
             block(
                 vec![
                     Tx::of(&MsgBond { owner: owner(1), amount: Some(ugantry(5)) }),

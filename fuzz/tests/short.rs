@@ -41,7 +41,7 @@ macro_rules! targets {
     };
 }
 
-targets!(abci, chain, content, frames, genesis, jobfile, query, text, token, tree, tx);
+targets!(abci, chain, content, frames, genesis, jobfile, query, snapshot, text, token, tree, tx);
 
 #[test]
 fn every_message_is_in_the_corpus() {

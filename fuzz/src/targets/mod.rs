@@ -7,6 +7,7 @@ pub mod frames;
 pub mod genesis;
 pub mod jobfile;
 pub mod query;
+pub mod snapshot;
 pub mod text;
 pub mod token;
 pub mod tree;
@@ -23,6 +24,7 @@ pub const ALL: &[Target] = &[
     genesis::TARGET,
     jobfile::TARGET,
     query::TARGET,
+    snapshot::TARGET,
     text::TARGET,
     token::TARGET,
     tree::TARGET,
