@@ -1,6 +1,6 @@
 //! A validator of its own that is made to die: one node, quick blocks, no second chances for CometBFT.
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, process::ExitStatus, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use gantry_client::{Chain, Endpoints};
@@ -30,7 +30,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// Makes a home and starts nothing. `config` differs from `app.toml`.
+    /// Makes a home and starts nothing. `app_config` is what differs from `app.toml`.
     ///
     /// # Errors
     /// When `gantryd init` fails.
@@ -57,13 +57,35 @@ impl Target {
     ///
     /// # Errors
     /// When it does not die.
-    pub async fn dies(&mut self, before: &[&str]) -> Result<(std::process::ExitStatus, String)> {
+    pub async fn dies(&mut self, before: &[&str]) -> Result<(ExitStatus, String)> {
+        self.dies_of(before, 0, || Ok(())).await
+    }
+
+    /// The same, with something done to it again and again once it has made so many blocks.
+    ///
+    /// # Errors
+    /// When it does not die.
+    pub async fn dies_of(
+        &mut self,
+        before: &[&str],
+        blocks: u64,
+        mut what: impl FnMut() -> Result<()>,
+    ) -> Result<(ExitStatus, String)> {
         let log = self.node().log();
         let read = || std::fs::read(&log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
         let known = read().len();
         self.node().start_with(before)?;
         let load = tokio::spawn(load(self.node().endpoints().clone(), self.signer.clone()));
-        let status = until("the node dies", LIMIT, async || self.net.node(0).process()?.ended()).await;
+        if blocks > 0 {
+            let next = self.last + 1;
+            let height = self.node().wait_for_height(next, LIMIT).await?;
+            self.last = self.node().wait_for_height(height + blocks, LIMIT).await?;
+        }
+        let status = until("the node dies", LIMIT, async || {
+            what()?;
+            self.net.node(0).process()?.ended()
+        })
+        .await;
         load.abort();
         let said = read().split_off(known);
         Ok((status.with_context(|| tail(&said))?, said))

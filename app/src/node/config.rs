@@ -167,6 +167,9 @@ namespace = "cometbft"
     )
 }
 
+/// The least room on a disk: what some minutes of blocks take, and what databases need to be tidied.
+const MIN_FREE_BYTES: u64 = 128 << 20;
+
 fn app_toml(options: &Options) -> String {
     let prices = quoted(&options.minimum_gas_prices);
     let StoreOptions { keep_recent, proof_window, row_cache_bytes, .. } = StoreOptions::default();
@@ -189,6 +192,10 @@ min-retain-blocks = 0
 
 # Memory for rows that are used often, in bytes.
 row-cache-bytes = {row_cache_bytes}
+
+# The node stops in order while the file systems that it writes to have this many bytes left. A disk that is really full
+# stops CometBFT in the middle of its work; 0 lets it come to that.
+min-free-bytes = {MIN_FREE_BYTES}
 
 # The last height to execute; 0 is none.
 halt-height = 0
@@ -258,6 +265,8 @@ pub struct AppConfig {
     pub min_retain_blocks: u64,
     /// Size of the cache of rows.
     pub row_cache_bytes: usize,
+    /// Least room on the disks that the node writes to.
+    pub min_free_bytes: u64,
     /// The last height to execute; 0 is none.
     pub halt_height: u64,
     /// gRPC.
@@ -279,6 +288,7 @@ impl Default for AppConfig {
             proof_window,
             min_retain_blocks: 0,
             row_cache_bytes,
+            min_free_bytes: MIN_FREE_BYTES,
             halt_height: 0,
             grpc: GrpcConfig::default(),
             state_sync: StateSyncConfig::default(),

@@ -10,6 +10,8 @@ pub const BUSY: u8 = 3;
 pub const COMETBFT_KEEPS_DYING: u8 = 4;
 /// No CometBFT binary was found.
 pub const COMETBFT_NOT_FOUND: u8 = 5;
+/// A file system is full or fails.
+pub const DISK: u8 = 6;
 // A fatal stop (broken invariant, unreadable state, panic) aborts: SIGABRT, which shells report as 134.
 
 /// An error with the code that the process ends with.

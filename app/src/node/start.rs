@@ -19,6 +19,7 @@ use tokio::{runtime::Runtime, sync::oneshot};
 
 use super::{
     config::{AppConfig, CometToml},
+    disk::Disk,
     exit::{self, Exit},
     genesis::Genesis,
     home::Home,
@@ -84,8 +85,10 @@ pub(super) enum Event {
     Signal(&'static str),
     /// The child has ended.
     CometEnded(std::io::Result<ExitStatus>),
-    /// The state machine has reached its planned end.
+    /// The state machine stops with its state well.
     Halt(Halt),
+    /// A file system has too little room.
+    Disk(String),
     /// A server cannot go on.
     Failed(String),
 }
@@ -115,6 +118,8 @@ pub fn run(home: &Home, args: &StartArgs) -> Result<(), Exit> {
         wanted.push(("CometBFT's RPC", ports::parse(&rpc_laddr)?));
         wanted.push(("CometBFT's peer-to-peer port", ports::parse(&p2p_laddr)?));
     }
+    let disk = Disk::new(home, app_config.min_free_bytes);
+    disk.check().map_err(|error| Exit::new(exit::DISK, error))?;
     ports::wait_until_free(&wanted, PATIENCE).map_err(|error| Exit::new(exit::BUSY, error))?;
 
     let runtime = Runtime::new().context("starting the runtime")?;
@@ -128,6 +133,7 @@ pub fn run(home: &Home, args: &StartArgs) -> Result<(), Exit> {
         None => home.abci_socket()?,
     };
     let halting = events.clone();
+    let watching = events.clone();
     let abci = AbciApp::new(queries.clone(), move |halt| {
         // The main thread is gone only when the process is ending already.
         let _ = halting.send(Event::Halt(halt));
@@ -146,31 +152,35 @@ pub fn run(home: &Home, args: &StartArgs) -> Result<(), Exit> {
     if let Some(comet) = &mut comet {
         comet.start()?;
     }
-    let outcome = wait_for_the_end(&heard, comet.as_mut(), &engine);
+    disk.clone().watch(watching)?;
+    let mut unanswered = false;
+    let outcome = wait_for_the_end(&heard, comet.as_mut(), &engine, &disk, &mut unanswered);
 
     if let Some(comet) = &mut comet {
-        comet.stop(|patience| child_ended(&heard, patience));
+        // A child that waits for an answer which never comes cannot end in order; its log is synced at every step.
+        let most = if unanswered { Duration::from_secs(1) } else { Duration::MAX };
+        comet.stop(|patience| child_ended(&heard, patience.min(most)));
     }
     if let Some(stop) = stop_grpc {
         // The server may have failed by itself.
         let _ = stop.send(());
     }
-    if !matches!(outcome, Ok(End::Halted)) {
-        // A planned halt leaves one call unanswered for good, so its thread cannot be joined.
+    if !unanswered {
         abci.stop();
     }
     runtime.shutdown_timeout(Duration::from_secs(2));
     tracing::info!(height = engine.latest().block.height, "stopped");
-    outcome.map(|_| ())
+    outcome
 }
 
-/// How a run ended well.
-enum End {
-    Asked,
-    Halted,
-}
-
-fn wait_for_the_end(heard: &Receiver<Event>, mut comet: Option<&mut Supervisor>, engine: &Engine) -> Result<End, Exit> {
+/// Returns when the node is to stop. A halt leaves one call `unanswered` for good: its thread cannot be joined.
+fn wait_for_the_end(
+    heard: &Receiver<Event>,
+    mut comet: Option<&mut Supervisor>,
+    engine: &Engine,
+    disk: &Disk,
+    unanswered: &mut bool,
+) -> Result<(), Exit> {
     let mut restart_at: Option<Instant> = None;
     loop {
         let event = match restart_at {
@@ -180,16 +190,25 @@ fn wait_for_the_end(heard: &Receiver<Event>, mut comet: Option<&mut Supervisor>,
         match event {
             Ok(Event::Signal(name)) => {
                 tracing::info!("{name}: stopping");
-                return Ok(End::Asked);
+                return Ok(());
             }
             Ok(Event::Halt(halt)) => {
-                tracing::info!("{halt}: stopping");
-                return Ok(End::Halted);
+                *unanswered = true;
+                return match halt {
+                    Halt::AtHeight(_) => {
+                        tracing::info!("{halt}: stopping");
+                        Ok(())
+                    }
+                    Halt::Disk(_) => Err(Exit::new(exit::DISK, disk.explain(&halt.to_string()))),
+                };
             }
+            Ok(Event::Disk(full)) => return Err(Exit::new(exit::DISK, anyhow!(full))),
             Ok(Event::Failed(what)) => return Err(anyhow!(what).into()),
             Ok(Event::CometEnded(status)) => {
                 engine.drop_candidates();
                 let how = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+                disk.check()
+                    .map_err(|error| Exit::new(exit::DISK, error.context(format!("CometBFT ended ({how})"))))?;
                 match comet.as_mut().and_then(|comet| comet.ended()) {
                     Some(wait) => {
                         tracing::error!(%how, ?wait, "CometBFT ended; queries stay up, starting it again");

@@ -10,23 +10,27 @@ use crate::phase::OutOfOrder;
 /// What an ABCI method says when it cannot answer: the node stops, nothing more is committed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// A stop that was asked for: exit code 0.
+    /// A stop with nothing wrong in the state: the node ends in order.
     Planned(Halt),
     /// A broken invariant, an unreadable state or a call out of order: the process aborts.
     Fatal(Fatal),
 }
 
-/// A planned halt.
+/// Why a node stops whose state is well. The call that met it is never answered, so CometBFT comes back with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Halt {
     /// `halt-height` of the configuration was reached: that height is committed, the next one is not.
     AtHeight(u64),
+    /// The disk does not take what is to be committed, or does not give what is there: full, read-only, broken. Whether the
+    /// block is in, only the next start knows.
+    Disk(String),
 }
 
 impl fmt::Display for Halt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AtHeight(height) => write!(f, "halted after height {height}, as configured"),
+            Self::Disk(error) => write!(f, "the state cannot be written or read: {error}"),
         }
     }
 }
@@ -63,7 +67,10 @@ impl From<OutOfOrder> for Stop {
 
 impl From<StoreError> for Stop {
     fn from(error: StoreError) -> Self {
-        Self::fatal(error.to_string())
+        match error {
+            StoreError::Io(error) => Self::Planned(Halt::Disk(error)),
+            other => Self::fatal(other.to_string()),
+        }
     }
 }
 
