@@ -27,8 +27,10 @@ import (
 )
 
 const (
-	fill      = 100_000
-	cacheSize = 781_250
+	fill        = 100_000
+	warmUp      = 100_000
+	warmUpBatch = 1000
+	cacheSize   = 781_250
 )
 
 type measurement struct {
@@ -73,6 +75,12 @@ func main() {
 		r.keys = end
 	}
 
+	r.close()
+	r.open(*folder)
+	for range warmUp / warmUpBatch {
+		r.commit(r.draw(warmUpBatch, 0))
+	}
+
 	for _, size := range numbers(*batches) {
 		for _, percent := range numbers(*inserts) {
 			blocks := (*updates + size - 1) / size
@@ -104,8 +112,7 @@ func main() {
 	r.memory()
 
 	hash := r.tree.Hash()
-	check(r.tree.Close())
-	r.db.Close()
+	r.close()
 	began = time.Now()
 	r.open(*folder)
 	r.print("tree.start", "ms", time.Since(began).Seconds()*1e3, nil)
@@ -120,6 +127,12 @@ func (r *run) open(folder string) {
 	r.db, r.tree = db, iavl.NewMutableTree(iavldb.NewWrapper(db), cacheSize, false, iavl.NewNopLogger())
 	_, err = r.tree.Load()
 	check(err)
+}
+
+func (r *run) close() {
+	check(r.tree.Close())
+	// The tree may have closed it.
+	_ = r.db.Close()
 }
 
 // commit writes keys, which ascend by their bytes, as one version. It returns the time and the processor time it took.
