@@ -50,8 +50,8 @@ pub(super) enum Command {
         #[arg(default_value_t = FORMAT)]
         format: u32,
         /// The file (default: HEIGHT-FORMAT.snapshot)
-        #[arg(long, short = 'o', value_name = "FILE")]
-        output: Option<PathBuf>,
+        #[arg(long, value_name = "FILE")]
+        output_document: Option<PathBuf>,
     },
     /// Take in a snapshot from a file that `dump` wrote
     Load { file: PathBuf },
@@ -91,8 +91,8 @@ pub(super) fn run(client: &Client, command: Command) -> Result<()> {
             ensure!(archive.delete(height, format)?, SyncError::NotFound { height, format });
             Ok(())
         }
-        Command::Dump { height, format, output } => {
-            let path = output.unwrap_or_else(|| format!("{height}-{format}.snapshot").into());
+        Command::Dump { height, format, output_document } => {
+            let path = output_document.unwrap_or_else(|| format!("{height}-{format}.snapshot").into());
             dump(&archive, height, format, &path)
         }
         Command::Load { file } => {
