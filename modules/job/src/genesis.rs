@@ -1,5 +1,7 @@
 //! Genesis: default, checks, import, export. Import ends with the module's own invariants.
 
+use std::collections::BTreeSet;
+
 use gantry_core::{Ctx, Error, Result, sdk};
 use gantry_proto::gantry::job::v1::{Due, Edge, GenesisState, ResolvedOutput, Waiting};
 use gantry_store::{KvRead, Order, Proto};
@@ -27,9 +29,10 @@ pub(crate) fn validate(genesis: &GenesisState) -> Result<()> {
             return refuse(format!("job {} is not below next_job_id", job.id));
         }
     }
+    let jobs: BTreeSet<u64> = genesis.jobs.iter().map(|job| job.id).collect();
     for a in &genesis.assignments {
         Assignment::try_from(a.clone())?;
-        if !genesis.jobs.iter().any(|job| job.id == a.job_id) {
+        if !jobs.contains(&a.job_id) {
             return refuse(format!("an assignment of job {}, which is not there", a.job_id));
         }
     }

@@ -49,7 +49,7 @@ pub struct StoreOptions {
 impl Default for StoreOptions {
     fn default() -> Self {
         Self {
-            keep_recent: 1000,
+            keep_recent: 10_000,
             proof_window: 1000,
             tree_interval: 1000,
             history_rows: 250_000,

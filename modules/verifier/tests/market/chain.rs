@@ -170,6 +170,23 @@ impl Chain {
         .unwrap();
     }
 
+    /// Between two blocks: goes on with what the state is exported as, as a chain that begins with it does.
+    pub(crate) fn reimport(&mut self) {
+        let export = |state: &Overlay<Empty>, block: &BlockInfo| -> Vec<_> {
+            modules().iter().map(|m| m.export_genesis(&QueryCtx::new(state, block)).unwrap()).collect()
+        };
+        let exported = export(&self.state, &self.block);
+        let mut again = Overlay::new(Empty);
+        let mut ctx = InitCtx::new(&mut again, &self.block);
+        for (module, state) in modules().iter().zip(&exported) {
+            module.validate_genesis(state).unwrap_or_else(|e| panic!("{}: {e}", module.name()));
+            module.init_genesis(&mut ctx, state).unwrap_or_else(|e| panic!("{}: {e}", module.name()));
+        }
+        assert_eq!(export(&again, &self.block), exported);
+        self.state = again;
+        self.check();
+    }
+
     // --- blocks and transactions ---------------------------------------------------------------------------------
 
     /// One block with what `work` does in it.

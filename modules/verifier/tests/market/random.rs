@@ -1,5 +1,6 @@
 //! Random lives of a market. Whatever is sent in whatever order: every invariant holds after every block, the supply
-//! never changes, every job ends, and when all have ended nothing is held any more.
+//! never changes, every job ends, and when all have ended nothing is held any more; also when the state is exported on
+//! the way and another chain goes on with it.
 
 use gantry_core::Coin;
 use gantry_job::{Assignment, table};
@@ -41,6 +42,8 @@ enum Op {
     Sleep(u64),
     Blocks(u64),
     Halt,
+    /// The state becomes the genesis of a chain that goes on with it.
+    Export,
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -58,6 +61,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => worker.prop_map(Op::Sleep),
         8 => (1..4u64).prop_map(Op::Blocks),
         1 => Just(Op::Halt),
+        1 => Just(Op::Export),
     ]
 }
 
@@ -181,6 +185,11 @@ fn apply(c: &mut Chain, ids: &mut Vec<u64>, op: &Op) {
             c.end();
             c.begin();
             c.interval_ms = 1000;
+        }
+        Op::Export => {
+            c.end();
+            c.reimport();
+            c.begin();
         }
         Op::Cancel(_) => {}
     }
