@@ -11,8 +11,8 @@ use crate::throughput::{NetArgs, Running};
 const LONGEST_BLOCK: f64 = 1.0;
 /// ...and so much of what was offered is executed while it is offered, and shortly after.
 const LEAST_PART: f64 = 0.95;
-/// The last transactions need a block or two.
-const TAIL: f64 = 2.5;
+/// The last transactions have so many blocks and seconds: what then still waits had been piling up.
+const TAIL: (f64, f64) = (1.5, 0.25);
 
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Args {
@@ -88,7 +88,8 @@ fn holds(args: &Args, tried: &Held) -> bool {
     let seconds = f64::from(args.seconds);
     #[expect(clippy::cast_precision_loss, reason = "counts of a run are far below 2^53")]
     let part = tried.outcome.committed as f64 / (tried.rate * seconds);
-    tried.outcome.interval_mean < LONGEST_BLOCK && part >= LEAST_PART && tried.outcome.wall <= seconds + TAIL
+    let interval = tried.outcome.interval_mean;
+    interval < LONGEST_BLOCK && part >= LEAST_PART && tried.outcome.wall <= seconds + TAIL.0 * interval + TAIL.1
 }
 
 fn print(net: &NetArgs, held: &Held) -> Result<()> {

@@ -1,12 +1,17 @@
 //! The driver of `./dev bench`: runs every measurement as a process of its own, interleaved and repeated, keeps what each
 //! printed, and makes the table of it.
 
+mod machine;
 mod plan;
 mod results;
 mod table;
 mod targets;
 
-use std::{path::PathBuf, process::Command};
+use std::{
+    path::PathBuf,
+    process::{Command, Stdio},
+    time::Instant,
+};
 
 use anyhow::{Context, Result, ensure};
 use gantry_bench::Measurement;
@@ -37,13 +42,18 @@ pub(crate) fn run(args: Args) -> Result<()> {
     let results = Results::open(&args.results)?;
     let steps = if args.full { plan::full() } else { plan::quick() };
     let steps: Vec<Step> = steps.into_iter().filter(|step| step.name.contains(&args.only)).collect();
+    let machine = results.machine()?;
     let mut failed = Vec::new();
     if !args.table {
         for (round, step) in plan::interleaved(&steps) {
             if !results.has(&step.name, round) {
                 eprintln!("==> {} ({} of {})", step.name, round + 1, step.repeats);
+                let start = Instant::now();
                 match measure(step) {
-                    Ok(figures) => results.put(&step.name, round, &figures)?,
+                    Ok(figures) => {
+                        results.put(&step.name, round, &figures)?;
+                        eprintln!("    {} figures in {} s", figures.len(), start.elapsed().as_secs());
+                    }
                     Err(error) => {
                         eprintln!("    failed: {error:#}");
                         failed.push(step.name.clone());
@@ -52,7 +62,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
             }
         }
     }
-    let text = table::markdown(&results.all()?);
+    let text = format!("{machine}\n{}", table::markdown(&results.all()?));
     match &args.write {
         Some(file) => table::replace(file, &text)?,
         None => println!("{text}"),
@@ -66,8 +76,8 @@ fn measure(step: &Step) -> Result<Vec<Measurement>> {
     let (program, args) = step.command()?;
     let output = Command::new(&program)
         .args(&args)
-        .stdin(std::process::Stdio::null())
-        .stderr(std::process::Stdio::inherit())
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
         .output()
         .with_context(|| format!("starting {}", program.display()))?;
     ensure!(output.status.success(), "{} {} ended with {}", program.display(), args.join(" "), output.status);

@@ -79,11 +79,12 @@ pub(super) fn quick() -> Vec<Step> {
         steps.extend([KvstoreSocket, Simd, Gantryd].map(|system| throughput(system, indexer, 200, 1)));
     }
     steps.extend([Simd, Gantryd].map(|system| throughput(system, "null", 2000, 1)));
-    steps.extend([hold(KvstoreSocket, 2500, 6, 1), hold(Simd, 250, 6, 1), hold(Gantryd, 1200, 6, 1)]);
+    steps.extend([hold(KvstoreSocket, 2000, 8, 1), hold(Simd, 200, 8, 1), hold(Gantryd, 1000, 8, 1)]);
     steps.push(Step::new("tree", 1, "tree --updates 100000 --inserts 0"));
     steps.push(iavl("-keys 1000000 -updates 20000 -inserts 0", 1));
     steps.push(Step::new("exec", 1, "exec --accounts 10000,1000000 --txs 1000,10000 --blocks 2"));
     steps.push(Step::new("check-tx", 1, "check-tx"));
+    steps.push(Step::new("rows", 1, "rows --reads 100000 --blocks 50"));
     steps.push(catch_up(Gantryd, 160_000, 15, 1));
     steps
 }
@@ -106,6 +107,7 @@ pub(super) fn full() -> Vec<Step> {
     steps.push(Step::new("exec", 3, "exec --accounts 10000,1000000"));
     steps.push(Step::new("exec-10m", 1, "exec --accounts 10000000 --txs 1000,10000"));
     steps.push(Step::new("check-tx", 3, "check-tx"));
+    steps.push(Step::new("rows", 3, "rows"));
     steps.extend([catch_up(KvstoreSocket, 700_000, 30, 3), catch_up(Simd, 80_000, 30, 3)]);
     steps.push(catch_up(Gantryd, 400_000, 30, 3));
     steps.push(Step::new("sustained-gantryd", 1, "sustained --system gantryd --of-peak 0.8"));

@@ -8,6 +8,8 @@ use std::{
 use anyhow::{Context, Result};
 use gantry_bench::Measurement;
 
+use super::machine;
+
 pub(super) struct Results {
     folder: PathBuf,
 }
@@ -31,6 +33,15 @@ impl Results {
         let (file, new) = (self.file(step, round), self.folder.join("new"));
         fs::write(&new, serde_json::to_vec_pretty(figures)?)?;
         Ok(fs::rename(new, file)?)
+    }
+
+    /// What was measured on, kept from the first run into this folder.
+    pub(super) fn machine(&self) -> Result<String> {
+        let file = self.folder.join("machine.txt");
+        if !file.exists() {
+            fs::write(&file, machine::describe()?)?;
+        }
+        Ok(fs::read_to_string(file)?)
     }
 
     /// The figures of all steps and rounds, in the order of their files' names.

@@ -32,8 +32,10 @@ fn targets(figures: &Figures) -> Vec<Target> {
     let plain = |value: Option<f64>, unit: &str| value.map(|value| format!("{} {unit}", number(value)));
     let target = |what, must, aim, measured| Target { what, must, aim, measured };
 
-    let tree = |name: &str, batch: u64| value(name, json!({"batch": batch, "inserts_percent": 0}));
-    let tree_ratio = |batch| Some(tree("tree.updates", batch)? / tree("iavl.updates", batch)?);
+    let tree_ratio = |batch: u64| {
+        let of = |engine: &str| value("tree.updates", json!({"engine": engine, "batch": batch, "inserts_percent": 0}));
+        Some(of("gantry")? / of("iavl")?)
+    };
     let exec = |name: &str, accounts: u64| {
         value(name, json!({"accounts": accounts, "txs": 10_000, "signatures": "checked before"}))
     };
