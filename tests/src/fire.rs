@@ -91,6 +91,25 @@ impl Target {
         Ok((status.with_context(|| tail(&said))?, said))
     }
 
+    /// Starts the node, lets it make so many blocks under load, and kills both processes with SIGKILL.
+    ///
+    /// # Errors
+    /// When it makes no blocks.
+    pub async fn killed_after(&mut self, blocks: u64) -> Result<()> {
+        self.node().start()?;
+        let load = tokio::spawn(load(self.node().endpoints().clone(), self.signer.clone()));
+        let next = self.last + 1;
+        let height = self.node().wait_for_height(next, LIMIT).await?;
+        self.last = self.node().wait_for_height(height + blocks, LIMIT).await?;
+        let children = self.node().process()?.children()?;
+        self.node().kill()?;
+        load.abort();
+        until("CometBFT dies with its node", LIMIT, async || {
+            Ok(children.iter().all(|id| !Path::new(&format!("/proc/{id}")).exists()).then_some(()))
+        })
+        .await
+    }
+
     /// Starts the node as it is, and waits for blocks of its own; then executes the whole chain again. Gives the blocks
     /// and the transactions compared.
     ///
