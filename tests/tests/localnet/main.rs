@@ -201,7 +201,9 @@ impl Perturbed {
     async fn join(&mut self, sync: Sync) -> Result<()> {
         let target = self.height(0..VALIDATORS).await;
         let i = self.net.join(sync).await?;
-        self.net.node(i).wait_for_height(target, RECOVERY).await?;
+        // What came before takes its time: a block of this load a fiftieth of a second.
+        let limit = RECOVERY + Duration::from_millis(20 * target);
+        self.net.node(i).wait_for_height(target, limit).await?;
         if sync == Sync::State {
             let rpc = self.net.nodes()[i].rpc();
             // The state is there before the first block is.
@@ -307,7 +309,7 @@ async fn four_validators_survive_every_perturbation_under_load() -> Result<()> {
 }
 
 /// Seconds that a long form has.
-fn soak_time() -> Duration {
+fn share_of_time() -> Duration {
     let seconds = env::var("GANTRY_SOAK_SECONDS").ok().and_then(|text| text.parse().ok());
     Duration::from_secs(seconds.unwrap_or(120))
 }
@@ -316,7 +318,7 @@ fn soak_time() -> Duration {
 #[ignore = "long form: ./dev soak"]
 async fn soak_perturbations_in_random_order() -> Result<()> {
     let _alone = ALONE.lock().await;
-    let end = Instant::now() + soak_time();
+    let end = Instant::now() + share_of_time();
     let mut net = Perturbed::start().await?;
     let mut rounds = 0;
     while Instant::now() < end {
@@ -326,7 +328,9 @@ async fn soak_perturbations_in_random_order() -> Result<()> {
             let victims: Vec<usize> = (0..VALIDATORS).collect();
             net.perturb(what, *victims.choose(&mut rand::rng()).context("no validators")?).await?;
             if net.net.nodes().len() > VALIDATORS {
-                same_blocks(net.net.nodes(), net.height(0..VALIDATORS).await - 2).await?;
+                let height = net.height(0..VALIDATORS).await;
+                net.net.wait_for_height(height, RECOVERY).await?;
+                same_blocks(net.net.nodes(), height).await?;
                 net.net.leave().await?;
             }
             if Instant::now() > end {
@@ -354,7 +358,7 @@ async fn soak_blocks_come_in_time() -> Result<()> {
         })
         .await?;
         let load = Load::start(net.nodes(), parties, window).await?;
-        tokio::time::sleep(soak_time().min(Duration::from_secs(30))).await;
+        tokio::time::sleep(share_of_time().min(Duration::from_secs(30))).await;
         let (report, _) = load.finish(RECOVERY).await?;
         eprintln!("soak: {what}: {report}");
         let median = Report::quantile(&report.intervals, 50);
