@@ -207,7 +207,7 @@ func (r *run) memory() {
 			if rest, found := strings.CutPrefix(line, field); found {
 				kilobytes, err := strconv.ParseFloat(strings.TrimSpace(strings.TrimSuffix(rest, " kB")), 64)
 				check(err)
-				r.print(name, "bytes/key", kilobytes*1024/float64(r.keys), map[string]any{"when": "running"})
+				r.print(name, "bytes/key", kilobytes*1024/float64(r.keys), nil)
 			}
 		}
 	}

@@ -226,6 +226,7 @@ impl Random {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn a_block_comes_to_what_its_writes_come_to_one_by_one(
         blocks in proptest::collection::vec((changes(), any::<bool>()), 1..12),

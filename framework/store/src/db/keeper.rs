@@ -13,9 +13,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
 
-/// The trees are saved, however few heights have passed, once so many rows were changed: what a start has to apply again, and
-/// about a sixth of what these rows may take in memory in KiB.
-const SAVE_ROWS: u64 = 1_000_000;
+/// The trees are saved, however few heights have passed, once so many rows were changed, or an eighth of all if these are
+/// more: it bounds what a start has to apply again, and what the nodes made since take in memory.
+const SAVE_ROWS: u64 = 250_000;
 
 pub(super) struct Keeper {
     /// `None` once stopping.
@@ -120,7 +120,8 @@ fn keep(
     let (rocks, options, height) = (&shared.rocks, &shared.options, forest.height);
     let mut saved = rocks.saved_trees()?;
     let last = saved.last().copied().unwrap_or(0).max(shared.tip().first);
-    let due = height >= last.saturating_add(options.tree_interval) || forest.since_base >= SAVE_ROWS && height > last;
+    let many = forest.since_base >= SAVE_ROWS.max(forest.rows() / 8);
+    let due = height >= last.saturating_add(options.tree_interval) || many && height > last;
     if due && rocks.trees().is_some() {
         fail::point("save: begin");
         if !forest.save(rocks, &|| !stop.load(Ordering::Relaxed))? {
