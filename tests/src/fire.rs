@@ -20,6 +20,13 @@ pub const LIMIT: Duration = Duration::from_secs(60);
 /// Pause between two transactions of the load.
 const PACE: Duration = Duration::from_millis(4);
 
+/// How long a long form goes on: its share of `./dev soak`, or a minute.
+#[must_use]
+pub fn soak_time() -> Duration {
+    let seconds = std::env::var("GANTRY_SOAK_SECONDS").ok().and_then(|text| text.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(60))
+}
+
 /// One validator under load.
 #[derive(Debug)]
 pub struct Target {

@@ -2,11 +2,11 @@
 //! node at ours, with CometBFT's handshake between. All blocks are executed again in the end: each must come to the state
 //! and the results that are in the headers.
 
-use std::{collections::BTreeSet, os::unix::process::ExitStatusExt};
+use std::{collections::BTreeSet, os::unix::process::ExitStatusExt, time::Instant};
 
 use anyhow::{Result, ensure};
 use gantry_localnet::until;
-use gantry_tests::fire::{LIMIT, Target, tail};
+use gantry_tests::fire::{LIMIT, Target, soak_time, tail};
 
 /// Places that CometBFT passes at each height of a chain with one validator: two at its own votes, five in
 /// `finalizeCommit`, four in `ApplyBlock`.
@@ -73,4 +73,43 @@ async fn the_node_dies_at_each_of_its_steps() -> Result<()> {
     let (blocks, txs) = target.goes_on().await?;
     ensure!(txs > 0, "{blocks} blocks without transactions");
     target.node().stop().await
+}
+
+/// Deaths of either process at random under load, for as long as it is asked; the whole chain is executed again after
+/// every few of them.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "long form: ./dev soak"]
+async fn soak_both_processes_die_at_random_under_load() -> Result<()> {
+    /// More blocks than this take too long to be executed again and again: then a fresh chain begins.
+    const LONG: usize = 600;
+    let start = Instant::now();
+    let (mut deaths, mut all_blocks, mut all_txs) = (0, 0, 0);
+    while start.elapsed() < soak_time() {
+        let dir = tempfile::tempdir()?;
+        let mut target = Target::create(dir.path(), Vec::new())?;
+        target.killed_after(1).await?;
+        let steps: Vec<String> = steps(&mut target).await?.into_iter().collect();
+        loop {
+            for _ in 0..6 {
+                match rand::random_range(0..3) {
+                    0 => cometbft_dies(&mut target, rand::random_range(0..8 * COMETBFT_STEPS)).await?,
+                    1 => {
+                        let step = &steps[rand::random_range(0..steps.len())];
+                        node_dies(&mut target, step, rand::random_range(1..10)).await?;
+                    }
+                    _ => target.killed_after(rand::random_range(0..6)).await?,
+                }
+                deaths += 1;
+            }
+            let (blocks, txs) = target.goes_on().await?;
+            target.node().stop().await?;
+            if blocks > LONG || start.elapsed() > soak_time() {
+                all_blocks += blocks;
+                all_txs += txs;
+                break;
+            }
+        }
+    }
+    eprintln!("soak: {deaths} deaths, {all_blocks} blocks with {all_txs} transactions executed again");
+    Ok(())
 }

@@ -7,10 +7,14 @@ use std::{
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{Command, Output},
+    time::Instant,
 };
 
 use anyhow::{Context, Result, ensure};
-use gantry_tests::replay::{Node, Way, record};
+use gantry_tests::{
+    fire::soak_time,
+    replay::{Node, Way, record},
+};
 use tempfile::TempDir;
 
 const SIGABRT: i32 = 6;
@@ -167,5 +171,28 @@ fn a_chain_that_dies_in_its_first_block_begins_again() -> Result<()> {
         let (start, now) = stage.check(&output)?;
         ensure!(output.status.success() && start <= 1 && now == 5, "{step}: from {start} to {now}");
     }
+    Ok(())
+}
+
+/// Deaths at random, for as long as it is asked.
+#[test]
+#[ignore = "long form: ./dev soak"]
+fn soak_the_application_dies_at_random_steps() -> Result<()> {
+    let stage = Stage::new()?;
+    let steps: Vec<(String, usize)> = steps(&stage)?.into_iter().collect();
+    let (start, mut deaths, mut chains, mut before) = (Instant::now(), 0, 0, 0);
+    while start.elapsed() < soak_time() {
+        let home = stage.dir.path().join("home");
+        let (step, passes) = &steps[rand::random_range(0..steps.len())];
+        let count = rand::random_range(1..=(*passes).min(40));
+        if die_at(&stage, &home, step, count, &mut before)? {
+            deaths += 1;
+        } else {
+            std::fs::remove_dir_all(&home)?;
+            before = 0;
+            chains += 1;
+        }
+    }
+    eprintln!("soak: {deaths} deaths of the application on {chains} whole chains");
     Ok(())
 }
