@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use gantry_store::{Store, StoreError, fail};
+use gantry_store::{Store, StoreError, fail, sync::Archive};
 
 use super::{client::Client, output};
 use crate::{
@@ -69,7 +69,19 @@ pub(super) fn run(client: &Client, args: &Args) -> Result<()> {
         }
     }
     let (height, app_hash) = Store::last_commit(&path, &names)?;
+    forget_snapshots(&home.snapshots(), height)?;
     output::line(&format!("Rolled back state to height {height} and hash {}", hex::encode_upper(app_hash)))
+}
+
+/// Deletes the state-sync snapshots of blocks that were taken back.
+fn forget_snapshots(folder: &Path, height: u64) -> Result<()> {
+    if folder.is_dir() {
+        let archive = Archive::open(folder)?;
+        for snapshot in archive.list().iter().filter(|snapshot| snapshot.height > height) {
+            archive.delete(snapshot.height, snapshot.format)?;
+        }
+    }
+    Ok(())
 }
 
 /// Takes the lock of a home whose node is stopped and has a state.

@@ -109,6 +109,9 @@ fn a_node_goes_back_one_block_and_on_again() {
         let (height, hash) = said.trim().split_once(" and hash ").unwrap();
         (height.parse::<u64>().unwrap(), hash.to_owned())
     };
+    let snapshots = |node: &Node| node.run(&["snapshots", "list"]).lines().count();
+    node.run(&["snapshots", "export"]);
+    assert_eq!(snapshots(&node), 1);
     // Killed on the way, and called again: one block in all.
     let crash = |place: &str| {
         let output = rollback(&node, &[]).env("GANTRY_FAIL", format!("{place}#1")).output().unwrap();
@@ -118,6 +121,7 @@ fn a_node_goes_back_one_block_and_on_again() {
     crash("roll back: written");
     let (height, hash) = said(rollback(&node, &[]).output().unwrap());
     assert_eq!(said(rollback(&node, &[]).output().unwrap()), (height, hash.clone()), "the block is still there");
+    assert_eq!(snapshots(&node), 0, "it was of the state that is no more");
 
     node.start(&[]);
     node.wait_for_height(height + 3);

@@ -709,15 +709,45 @@ fn a_crash_while_rolling_back_leaves_the_height_or_the_one_before() {
         let store = open(&dir);
         advance_to(&store, 12);
         drop(store);
-        let mut child = Command::new(std::env::current_exe().unwrap());
-        child.args(["--exact", "db::tests::roll_back_child", "--ignored", "--nocapture"]);
-        child.env("GANTRY_STORE_DIR", dir.path()).env("GANTRY_FAIL", format!("{point}#1"));
-        let output = child.stdin(Stdio::null()).output().unwrap();
-        assert_eq!(output.status.signal(), Some(SIGABRT), "{point}");
+        crash_in("roll_back_child", &dir, point);
         let store = open(&dir);
         assert_eq!(store.height(), expected, "{point}");
         goes_on(&store);
     }
+}
+
+#[test]
+fn a_crash_while_pruning_loses_nothing() {
+    for point in ["prune: trees dropped", "versions dropped"] {
+        let dir = TempDir::new().unwrap();
+        let wide = StoreOptions { keep_recent: 1000, proof_window: 1000, ..small() };
+        let store = Store::open(dir.path(), NAMES, wide).unwrap();
+        advance_to(&store, 60);
+        drop(store);
+        crash_in("prune_child", &dir, point);
+        let store = open(&dir);
+        assert_eq!(store.height(), 60, "{point}");
+        goes_on(&store);
+        store.prune().unwrap();
+        goes_on(&store);
+    }
+}
+
+/// Kills one of the children below at a place.
+fn crash_in(child: &str, dir: &TempDir, point: &str) {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", &format!("db::tests::{child}"), "--ignored", "--nocapture"]);
+    command.env("GANTRY_STORE_DIR", dir.path()).env("GANTRY_FAIL", format!("{point}#1"));
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    assert_eq!(output.status.signal(), Some(SIGABRT), "{point}");
+}
+
+/// Not a test by itself.
+#[test]
+#[ignore = "run as a child process by the crash tests"]
+fn prune_child() {
+    let Ok(dir) = std::env::var("GANTRY_STORE_DIR") else { return };
+    Store::open(Path::new(&dir), NAMES, small()).unwrap().prune().unwrap();
 }
 
 /// Not a test by itself.
