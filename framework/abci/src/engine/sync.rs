@@ -132,11 +132,15 @@ impl Engine {
                 *joining = Joining::Done;
                 return Ok(Offer::Accept);
             }
-            tracing::error!(
-                height,
-                state = store.height(),
-                "state sync needs an empty state: `gantryd unsafe-reset-all` empties it"
-            );
+            let state = store.height();
+            if store.drop_restored()? {
+                // CometBFT was killed before it had written what belongs to the state, and the snapshot is gone.
+                return Err(Stop::fatal(format!(
+                    "state sync: CometBFT joins anew, so the state of height {state}, from a snapshot, is dropped: \
+                     start the node again"
+                )));
+            }
+            tracing::error!(height, state, "state sync needs an empty state: `gantryd unsafe-reset-all` empties it");
             return Ok(Offer::Abort);
         }
         tracing::info!(height, chunks = metadata.chunks(), bytes = metadata.bytes(), "joining with a snapshot");

@@ -47,6 +47,7 @@ fn load(queries: &Queries, snapshot: &Snapshot, chunk: u32) -> Bytes {
 /// A chain of eight blocks with a snapshot of height 6, its chunks, and the app hashes of all heights.
 struct Served {
     snapshot: Snapshot,
+    older: Snapshot,
     chunks: Vec<Bytes>,
     app_hashes: Vec<Vec<u8>>,
 }
@@ -77,7 +78,7 @@ static SERVED: LazyLock<Served> = LazyLock::new(|| {
     let chunks = (0..snapshot.chunks).map(|index| load(chain.queries(), &snapshot, index)).collect();
     assert!(load(chain.queries(), &snapshot, snapshot.chunks).is_empty());
     assert!(load(chain.queries(), &Snapshot { height: 5, ..snapshot.clone() }, 0).is_empty());
-    Served { snapshot, chunks, app_hashes }
+    Served { snapshot, older: snapshots[1].clone(), chunks, app_hashes }
 });
 
 struct Joiner {
@@ -140,7 +141,7 @@ impl Joiner {
 
 #[test]
 fn a_joiner_has_the_state_and_goes_on_like_the_chain() {
-    let Served { snapshot, chunks, app_hashes } = &*SERVED;
+    let Served { snapshot, chunks, app_hashes, .. } = &*SERVED;
     let joiner = Joiner::new();
     assert_eq!(joiner.offer(Some(snapshot.clone()), &app_hashes[6]), Offered::Accept);
     // The last first, and each twice.
@@ -169,6 +170,22 @@ fn a_joiner_has_the_state_and_goes_on_like_the_chain() {
     assert_eq!(joiner.offer(Some(snapshot.clone()), &app_hashes[6]), Offered::Abort);
     joiner.queries.engine().view(5).unwrap_err();
     joiner.queries.engine().view(6).unwrap();
+}
+
+#[test]
+fn a_restored_state_is_dropped_when_cometbft_joins_anew_with_another() {
+    let Served { snapshot, older, chunks, app_hashes } = &*SERVED;
+    let joiner = Joiner::new();
+    assert_eq!(joiner.offer(Some(snapshot.clone()), &app_hashes[6]), Offered::Accept);
+    for index in 0..snapshot.chunks {
+        assert_eq!(joiner.apply(index, &chunks[index as usize]).result(), Applied::Accept);
+    }
+    // Not because somebody offers nonsense.
+    assert_eq!(joiner.offer(Some(older.clone()), &app_hashes[4]), Offered::Reject);
+    let app_hash = app_hashes[3].clone().into();
+    let request = Request::OfferSnapshot(RequestOfferSnapshot { snapshot: Some(older.clone()), app_hash });
+    let stop = call(&joiner.queries, request).unwrap_err();
+    assert!(stop.to_string().contains("start the node again"), "{stop}");
 }
 
 #[test]
@@ -215,7 +232,7 @@ fn what_is_offered_is_judged() {
 
 #[test]
 fn a_bad_chunk_costs_its_sender_and_nothing_else() {
-    let Served { snapshot, chunks, app_hashes } = &*SERVED;
+    let Served { snapshot, chunks, app_hashes, .. } = &*SERVED;
     let joiner = Joiner::new();
     assert_eq!(joiner.offer(Some(snapshot.clone()), &app_hashes[6]), Offered::Accept);
     for index in 0..snapshot.chunks {
@@ -237,7 +254,7 @@ fn a_bad_chunk_costs_its_sender_and_nothing_else() {
 
 #[test]
 fn a_chain_can_begin_with_genesis_after_a_join_that_failed() {
-    let Served { snapshot, chunks, app_hashes } = &*SERVED;
+    let Served { snapshot, chunks, app_hashes, .. } = &*SERVED;
     let joiner = Joiner::new();
     assert_eq!(joiner.offer(Some(snapshot.clone()), &app_hashes[6]), Offered::Accept);
     assert_eq!(joiner.apply(0, &chunks[0]).result(), Applied::Accept);

@@ -20,6 +20,22 @@ impl Store {
         Ok(Source { forest, state })
     }
 
+    /// Has the next start drop a state that came from a snapshot and was not gone on from. Returns whether it is such a
+    /// state; the process must stop then.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn drop_restored(&self) -> Result<bool, StoreError> {
+        let _no_commit = self.commit.lock();
+        let (tip, rocks) = (self.shared.tip(), &self.shared.rocks);
+        let height = tip.forest.height;
+        let untouched = height > 0 && tip.first == height && rocks.changes_from()? == height;
+        if untouched {
+            rocks.begin_restore()?;
+        }
+        Ok(untouched)
+    }
+
     /// Makes this empty store be at the height of a snapshot, whose chunks were all checked before; `chunk` reads them.
     /// Rows are written first, which nobody can see and the next start would drop; then one batch makes them the state.
     pub(crate) fn restore(

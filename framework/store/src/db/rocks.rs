@@ -27,7 +27,7 @@ const TREES: &str = "trees";
 const TIP: &[u8] = b"tip";
 /// The height of the oldest saved tree that is kept once change logs were dropped; change logs begin above it.
 const CHANGES_FROM: &[u8] = b"changes-from";
-/// There while a snapshot is restored: the rows that are there belong to no state.
+/// There while a snapshot is restored, or one that was is to go: the next start drops everything.
 const RESTORING: &[u8] = b"restoring";
 /// Height: its saved trees are complete.
 const SAVED: &[u8] = b"saved/";
@@ -112,11 +112,15 @@ impl Rocks {
         let families = FAMILIES.map(family);
         let mut db = DB::open_cf_descriptors(&options, path, families)?;
         if db.get(RESTORING)?.is_some() {
-            // Column families that are gone are made again by the next start.
+            // Column families that are gone are made again by the next start. Saved trees go where no height has them.
             for name in FAMILIES {
                 db.drop_cf(name)?;
             }
-            db.delete(RESTORING)?;
+            let mut batch = WriteBatch::default();
+            for row in [TIP, CHANGES_FROM, RESTORING] {
+                batch.delete(row);
+            }
+            db.write(batch)?;
             drop(db);
             return Self::open(path, &names, wanted, env);
         }
@@ -259,7 +263,7 @@ impl Rocks {
         rows.map(|row| height_of(&row?.0[SAVED.len()..])).collect()
     }
 
-    /// Marks what is written from now on as part of no state; ended by [`Batch::end_restore`].
+    /// Has the next start drop everything; ended by [`Batch::end_restore`].
     pub(super) fn begin_restore(&self) -> Result<(), StoreError> {
         let mut batch = self.batch();
         batch.batch.put(RESTORING, []);

@@ -527,6 +527,101 @@ fn a_restore_goes_on_where_it_was() {
     assert!(!archive.restoring().exists());
 }
 
+#[test]
+fn a_state_that_is_pinned_is_not_pruned() {
+    let dir = TempDir::new().unwrap();
+    let options = StoreOptions {
+        keep_recent: 1,
+        proof_window: 1,
+        tree_interval: 2,
+        prune_interval: 1,
+        cache_bytes: 1 << 20,
+        row_cache_bytes: 1 << 16,
+        ..StoreOptions::default()
+    };
+    let store = Store::open(&dir.path().join("db"), NAMES, options).unwrap();
+    let advance = |until| {
+        while store.height() < until {
+            commit(&store, &block(store.height() + 1));
+        }
+    };
+    advance(5);
+    let (source, rows) = (store.source_at(5).unwrap(), dump(&store));
+    advance(40);
+    store.prune().unwrap();
+    assert!(store.source_at(5).is_err());
+    let archive = archive(&dir, 300);
+    archive.make(&source, &|| true).unwrap();
+    drop(source);
+    let joiner = Store::temporary(NAMES).unwrap();
+    archive.restore(&joiner, 5, FORMAT).unwrap();
+    assert_eq!(dump(&joiner), rows);
+    // Trees that are mapped from a file give the same as those in memory.
+    let original = chain(40);
+    assert_eq!(make(&archive, &store), make(&self::archive(&TempDir::new().unwrap(), 300), &original));
+}
+
+#[test]
+fn a_restored_state_can_go_until_a_block_came_after_it() {
+    let (dir, makers) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let archive = archive(&makers, 300);
+    make(&archive, &chain(5));
+    assert!(!on_disk(dir.path()).drop_restored().unwrap());
+    let joiner = on_disk(dir.path());
+    archive.restore(&joiner, 5, FORMAT).unwrap();
+    drop(joiner);
+    let joiner = on_disk(dir.path());
+    assert_eq!(joiner.height(), 5);
+    assert!(joiner.drop_restored().unwrap());
+    drop(joiner);
+    let joiner = on_disk(dir.path());
+    assert_eq!((joiner.height(), dump(&joiner)), (0, Vec::new()));
+    archive.restore(&joiner, 5, FORMAT).unwrap();
+    commit(&joiner, &block(6));
+    assert!(!joiner.drop_restored().unwrap());
+    drop(joiner);
+    assert_eq!(on_disk(dir.path()).app_hash(), chain(6).app_hash());
+}
+
+/// `cargo test -p gantry-store --release a_million_rows -- --ignored --nocapture`
+#[test]
+#[ignore = "a measurement"]
+fn a_million_rows() {
+    let rows = 1_000_000u64;
+    let dir = TempDir::new().unwrap();
+    let store = on_disk(dir.path());
+    for height in 1..=10 {
+        let mut block = Overlay::new(store.snapshot());
+        for i in (0..rows).filter(|i| i % 10 == height % 10) {
+            let key = Sha256::digest(i.to_be_bytes())[..21].to_vec();
+            block.set(A, key, [i.to_be_bytes(); 10].concat()).unwrap();
+        }
+        commit_changes(&store, block.into_changes());
+    }
+    let archive = Archive::open(&dir.path().join("snapshots")).unwrap();
+    let start = std::time::Instant::now();
+    let (info, metadata, chunks) = make(&archive, &store);
+    let made = start.elapsed();
+    let start = std::time::Instant::now();
+    let joiners = Archive::open(&dir.path().join("joiners")).unwrap();
+    let mut restore = Restore::begin(&joiners, metadata.clone()).unwrap();
+    for (index, chunk) in chunks.iter().enumerate() {
+        restore.add(u32::try_from(index).unwrap(), chunk).unwrap();
+    }
+    let checked = start.elapsed();
+    let start = std::time::Instant::now();
+    let joiner = TempDir::new().unwrap();
+    restore.finish(&on_disk(joiner.path())).unwrap();
+    println!(
+        "{rows} rows: {} chunks, {} MB raw, {} MB, metadata {} bytes; made in {made:.2?}, checked in {checked:.2?}, restored in {:.2?}",
+        info.chunks,
+        metadata.bytes() / 1_000_000,
+        chunks.iter().map(Vec::len).sum::<usize>() / 1_000_000,
+        info.metadata.len(),
+        start.elapsed()
+    );
+}
+
 // --- kills ---
 
 fn on_disk(dir: &Path) -> Store {
