@@ -25,12 +25,11 @@ pub fn point(name: &str) {
     match &*ORDER {
         None => {}
         Some(Order::Name) => eprintln!("{PREFIX}{name}"),
-        Some(Order::Abort { at, count }) => {
-            if at == name && PASSED.fetch_add(1, Ordering::Relaxed) + 1 == *count {
-                eprintln!("{PREFIX}{name}");
-                std::process::abort();
-            }
+        Some(Order::Abort { at, count }) if at == name && PASSED.fetch_add(1, Ordering::Relaxed) + 1 == *count => {
+            eprintln!("{PREFIX}{name}");
+            std::process::abort();
         }
+        Some(Order::Abort { .. }) => {}
     }
 }
 

@@ -96,15 +96,12 @@ impl Rocks {
             table.set_format_version(5);
             let mut options = Options::default();
             options.set_compression_type(DBCompressionType::Lz4);
-            match name {
-                STATE => {
-                    set_versioned(&mut options);
-                    options.set_write_buffer_size(MEMTABLE_BYTES / 2);
-                    // Rows that are looked up in vain do not cost a search in the memtable.
-                    options.set_memtable_prefix_bloom_ratio(0.02);
-                    options.set_memtable_whole_key_filtering(true);
-                }
-                _ => {}
+            if name == STATE {
+                set_versioned(&mut options);
+                options.set_write_buffer_size(MEMTABLE_BYTES / 2);
+                // Rows that are looked up in vain do not cost a search in the memtable.
+                options.set_memtable_prefix_bloom_ratio(0.02);
+                options.set_memtable_whole_key_filtering(true);
             }
             options.set_block_based_table_factory(&table);
             ColumnFamilyDescriptor::new(name, options)

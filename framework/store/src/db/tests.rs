@@ -258,8 +258,9 @@ fn readers_see_whole_heights_while_blocks_are_committed() {
 #[test]
 fn rows_in_memory_are_those_of_the_height_that_is_read() {
     const LAST: u64 = 250;
+    type AllRows = BTreeMap<(StoreName, Vec<u8>), Vec<u8>>;
     /// As [`REFERENCE`]: all rows of every height.
-    static HEIGHTS: LazyLock<Vec<BTreeMap<(StoreName, Vec<u8>), Vec<u8>>>> = LazyLock::new(|| {
+    static HEIGHTS: LazyLock<Vec<AllRows>> = LazyLock::new(|| {
         let rows = |height| dump(&REFERENCE.store.snapshot_at(height).unwrap());
         let of = |height| rows(height).into_iter().map(|(store, key, value)| ((store, key), value)).collect();
         std::iter::once(BTreeMap::new()).chain((1..=LAST).map(of)).collect()
