@@ -18,11 +18,11 @@ fn export(state: &dyn KvRead, block: &BlockInfo) -> Result<Value> {
     let ctx = QueryCtx::new(state, block);
     let modules = definition().modules;
     let sections = modules.iter().filter(|module| module.store().is_some());
-    let export = |module: &Box<dyn Module>| -> Result<_> {
+    let export = |module: &dyn Module| -> Result<_> {
         let section = module.export_genesis(&ctx).map_err(|error| anyhow::anyhow!("{}: {error}", module.name()))?;
         Ok((module.name().to_owned(), section))
     };
-    Ok(Value::Object(sections.map(export).collect::<Result<Map<_, _>>>()?))
+    Ok(Value::Object(sections.map(|module| export(module.as_ref())).collect::<Result<Map<_, _>>>()?))
 }
 
 /// What is exported of what was imported.

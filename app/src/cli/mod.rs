@@ -49,7 +49,7 @@ enum Command {
     /// Make a home: keys, configuration and a genesis with this node as its validator
     Init(init::Args),
     /// Run the node
-    Start(StartArgs),
+    Start(Box<StartArgs>),
     /// Manage keys
     #[command(subcommand)]
     Keys(keys::Command),

@@ -94,9 +94,9 @@ impl Store {
         fail::point("restore: complete");
         rocks.rows.reset(height);
 
-        let snapshot = Snapshot::open(rocks, height, height)?;
         // Those that are mapped take no memory.
         let forest = Arc::new(if saved { Forest::load(rocks, height)? } else { forest });
+        let snapshot = Snapshot::latest(rocks, &forest)?;
         self.shared.remember(Arc::clone(&forest), height);
         let tip = Tip { forest, app_hash, meta: Some(Vec::new()), first: height, snapshot };
         *self.shared.tip.write() = Arc::new(tip);
