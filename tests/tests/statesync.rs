@@ -80,6 +80,27 @@ async fn a_fresh_node_joins_with_a_snapshot_and_follows_the_chain() -> Result<()
     follows(&mut net, joiner).await?;
     ensure!(net.nodes()[joiner].chain().await?.balance(&friend, "ugantry").await? == 16);
 
+    // A node that dies when it has the state and CometBFT does not know it yet joins anew, with the same snapshot or,
+    // by way of another start, with a later one.
+    let unlucky = net.join(Sync::State).await?;
+    net.node(unlucky).kill()?;
+    net.node(unlucky).start_with(&["env", "GANTRY_FAIL=restore: complete#1"])?;
+    until("it dies", LIMIT, async || net.node(unlucky).process()?.ended()).await?;
+    net.node(unlucky).start()?;
+    let ended = until("it joins or gives up its state", LIMIT, async || {
+        if net.node(unlucky).process()?.ended()?.is_some() {
+            return Ok(Some(true));
+        }
+        let sync = net.nodes()[unlucky].rpc().status().await?.sync_info;
+        Ok((sync.latest_block_height.value() > 0).then_some(false))
+    })
+    .await?;
+    if ended {
+        net.node(unlucky).start()?;
+    }
+    follows(&mut net, unlucky).await?;
+    net.leave().await?;
+
     // By hand: a snapshot that the joiner makes of its state is the state, and no app hash but its own fits.
     let newest = *snapshots(&home).last().context("snapshots")?;
     let app_hash = hex::encode_upper(net.nodes()[0].app_hash(newest).await?);
