@@ -15,6 +15,11 @@ const COMETBFT_STEPS: usize = 11;
 const COMETBFT_KEEPS_DYING: i32 = 4;
 const SIGABRT: i32 = 6;
 
+/// Snapshots under way when the node dies.
+fn with_snapshots() -> Vec<(&'static str, toml_edit::Value)> {
+    vec![("state-sync.snapshot-interval", 3.into())]
+}
+
 /// CometBFT dies at the `index`th place after a start.
 async fn cometbft_dies(target: &mut Target, index: usize) -> Result<()> {
     let (status, said) = target.dies(&["env", &format!("FAIL_TEST_INDEX={index}")]).await?;
@@ -51,7 +56,7 @@ async fn steps(target: &mut Target) -> Result<BTreeSet<String>> {
 #[tokio::test(flavor = "multi_thread")]
 async fn cometbft_dies_at_each_of_its_steps() -> Result<()> {
     let dir = tempfile::tempdir()?;
-    let mut target = Target::create(dir.path(), Vec::new())?;
+    let mut target = Target::create(dir.path(), with_snapshots())?;
     // The first ones before there is a block; the later ones each in the second height after a start, with transactions.
     for index in (0..COMETBFT_STEPS).chain(COMETBFT_STEPS..2 * COMETBFT_STEPS) {
         cometbft_dies(&mut target, index).await?;
@@ -64,7 +69,7 @@ async fn cometbft_dies_at_each_of_its_steps() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_node_dies_at_each_of_its_steps() -> Result<()> {
     let dir = tempfile::tempdir()?;
-    let mut target = Target::create(dir.path(), Vec::new())?;
+    let mut target = Target::create(dir.path(), with_snapshots())?;
     node_dies(&mut target, "commit: begin", 1).await?;
     node_dies(&mut target, "commit: written", 1).await?;
     for step in steps(&mut target).await? {
@@ -86,7 +91,7 @@ async fn soak_both_processes_die_at_random_under_load() -> Result<()> {
     let (mut deaths, mut all_blocks, mut all_txs) = (0, 0, 0);
     while start.elapsed() < soak_time() {
         let dir = tempfile::tempdir()?;
-        let mut target = Target::create(dir.path(), Vec::new())?;
+        let mut target = Target::create(dir.path(), with_snapshots())?;
         target.killed_after(1).await?;
         let steps: Vec<String> = steps(&mut target).await?.into_iter().collect();
         loop {

@@ -5,11 +5,14 @@ use std::{
     fs::{self, File},
     io::{ErrorKind, Write},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Command, ExitStatus, Stdio},
 };
 
 use anyhow::{Context, Result, ensure};
-use gantry_tests::fire::{Target, tail};
+use gantry_tests::{
+    fire::{Target, tail},
+    replay::{Node, Way, record},
+};
 
 /// Set in the child that has a mount namespace: which part it plays.
 const CHILD: &str = "GANTRY_TEST_DISK";
@@ -179,5 +182,66 @@ async fn a_cometbft_that_finds_no_room_takes_the_node_down_and_loses_nothing() -
     for _ in 0..3 {
         fills_up(&mut target, "data", 0, &["make room and start again"]).await?;
     }
+    Ok(())
+}
+
+/// Plays a recording in a child, and compares what it said with `expected`, whose lines are those of heights from 1. How
+/// it ended, the last height that it told of, and its standard error.
+fn play(chain: &Path, home: &Path, until: usize, expected: &[String]) -> Result<(ExitStatus, usize, String)> {
+    let output = Command::new(env!("CARGO_BIN_EXE_gantry-replay"))
+        .args(["play".as_ref(), chain.as_os_str(), "--home".as_ref(), home.as_os_str()])
+        .args(["--restart-every", "37", "--until", &until.to_string()])
+        .output()?;
+    let mut last = 0;
+    for line in String::from_utf8(output.stdout)?.lines() {
+        let (first, rest) = line.split_once(' ').context("a line of one word")?;
+        if first == "at" {
+            last = rest.split(' ').next().context("a height")?.parse()?;
+        } else {
+            last = first.parse()?;
+            ensure!(expected[last - 1] == line, "another outcome:\n  {line}\nand not\n  {}", expected[last - 1]);
+        }
+    }
+    Ok((output.status, last, String::from_utf8_lossy(&output.stderr).into_owned()))
+}
+
+/// The application alone, which saves its trees every few blocks: saves that find no room cost nothing but time.
+#[test]
+fn trees_that_find_no_room_are_saved_later() -> Result<()> {
+    const TEST: &str = "trees_that_find_no_room_are_saved_later";
+    if !is_child(TEST) {
+        return in_namespace(TEST);
+    }
+    let dir = tempfile::tempdir()?;
+    let (chain, disk) = (dir.path().join("chain"), dir.path().join("disk"));
+    mount(&disk, 48)?;
+    let (recording, _) = record()?;
+    recording.save(&chain)?;
+    let mut expected = Vec::new();
+    Node::temporary()?.play(&recording, Way::Decided, |_, outcome| {
+        expected.push(outcome.to_string());
+        true
+    })?;
+
+    let home = disk.join("home");
+    let (mut stops, mut reached) = (0, 0);
+    loop {
+        let mut ballast = Ballast::new(&disk)?;
+        // Room for a few blocks, or for many.
+        ballast.fill([0, 3, 30, 300][stops % 4] << 10)?;
+        let (status, height, said) = play(&chain, &home, expected.len(), &expected)?;
+        ballast.remove()?;
+        if status.success() {
+            break;
+        }
+        ensure!(said.contains("No space left on device"), "{status}\n{}", tail(&said));
+        stops += 1;
+        // One that could not even start told of no height.
+        reached = (height.max(reached) + 9).min(expected.len());
+        let (status, height, said) = play(&chain, &home, reached, &expected)?;
+        ensure!(status.success() && height == reached, "no way on to {reached}: {status} at {height}\n{}", tail(&said));
+    }
+    eprintln!("{stops} stops on the way");
+    ensure!(stops > 3, "the disk was never full");
     Ok(())
 }
