@@ -13,9 +13,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
 
-/// The trees are saved, however few heights have passed, once so many rows were changed, or an eighth of all if these are
+/// The trees are saved, however few heights have passed, once so many rows were changed, or a quarter of all if these are
 /// more: it bounds what a start has to apply again, and what the nodes made since take in memory.
-const SAVE_ROWS: u64 = 250_000;
+const SAVE_ROWS: u64 = 500_000;
 
 pub(super) struct Keeper {
     /// `None` once stopping.
@@ -120,7 +120,7 @@ fn keep(
     let (rocks, options, height) = (&shared.rocks, &shared.options, forest.height);
     let mut saved = rocks.saved_trees()?;
     let last = saved.last().copied().unwrap_or(0).max(shared.tip().first);
-    let many = forest.since_base >= SAVE_ROWS.max(forest.rows() / 8);
+    let many = forest.since_base >= SAVE_ROWS.max(forest.rows() / 4);
     let due = height >= last.saturating_add(options.tree_interval) || many && height > last;
     if due && rocks.trees().is_some() {
         fail::point("save: begin");
