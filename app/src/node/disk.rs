@@ -39,7 +39,7 @@ impl Disk {
         for folder in self.folders.iter().filter(|folder| folder.is_dir()) {
             // What cannot be asked is left to those who write.
             let Ok(room) = statvfs(folder) else { continue };
-            let free = u64::from(room.blocks_available()).saturating_mul(room.fragment_size());
+            let free = room.blocks_available().saturating_mul(room.fragment_size());
             ensure!(
                 free >= self.least,
                 "the file system of {} (mounted at {}) has {} MiB left and needs {}; nothing that was committed is lost: \

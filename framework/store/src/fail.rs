@@ -22,14 +22,15 @@ pub fn point(name: &str) {
         Some(Order::Abort { at: at.to_owned(), count: count.parse().expect("GANTRY_FAIL ends with a count") })
     });
     static PASSED: AtomicU64 = AtomicU64::new(0);
-    match &*ORDER {
-        None => {}
-        Some(Order::Name) => eprintln!("{PREFIX}{name}"),
-        Some(Order::Abort { at, count }) if at == name && PASSED.fetch_add(1, Ordering::Relaxed) + 1 == *count => {
-            eprintln!("{PREFIX}{name}");
-            std::process::abort();
-        }
-        Some(Order::Abort { .. }) => {}
+    if let Some(Order::Name) = &*ORDER {
+        eprintln!("{PREFIX}{name}");
+    }
+    if let Some(Order::Abort { at, count }) = &*ORDER
+        && at == name
+        && PASSED.fetch_add(1, Ordering::Relaxed) + 1 == *count
+    {
+        eprintln!("{PREFIX}{name}");
+        std::process::abort();
     }
 }
 
