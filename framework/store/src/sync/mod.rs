@@ -1,7 +1,7 @@
 //! State-sync snapshots: the state of one height in chunks, each of which is proven by the app hash alone.
 //!
 //! The shape of a tree follows from its history, so its rows are not enough: a chunk is a run of neighbouring leaves of one
-//! store with the inner nodes that they complete, in post-order ([`chunk`]), compressed, and with the hashes beside it
+//! store with the inner nodes that they complete, in post-order, compressed, and with the hashes beside it
 //! that lead to the root of the store. The [`Metadata`] holds the roots of all stores, which lead to the app hash, and
 //! says which leaves are in which chunk, without hole or overlap.
 //!
