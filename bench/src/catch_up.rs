@@ -1,4 +1,5 @@
-//! How fast a node that has nothing but the genesis catches up with one that goes on making full blocks.
+//! How fast a node that has nothing but the genesis catches up with one that goes on making full blocks. Each has a processor
+//! of its own, as on machines of their own; the load generator is on the producer's.
 
 use std::{
     cell::Cell,
@@ -9,6 +10,10 @@ use anyhow::{Context, Result, ensure};
 use gantry_bench::{
     load::{self, FloodOptions, Rpc},
     net::Net,
+};
+use nix::{
+    sched::{CpuSet, sched_getaffinity},
+    unistd::Pid,
 };
 use tokio::time::sleep;
 
@@ -48,6 +53,8 @@ impl Point {
 
 pub(crate) fn run(args: Args) -> Result<()> {
     crate::block_on(async {
+        let [producers, followers] = two_processors()?;
+        crate::pin(&[producers])?;
         let Running { mut net, mut senders, .. } = args.net.start().await?;
         let streams = senders.sign(args.txs);
         let options = FloodOptions {
@@ -67,7 +74,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
             });
             outcome.await
         };
-        let (outcome, speeds) = tokio::join!(production, follow(&mut net, args.ahead, &posting));
+        let (outcome, speeds) = tokio::join!(production, follow(&mut net, &args, [producers, followers], &posting));
         let (outcome, (sync, produced, caught_up)) = (outcome?, speeds?);
         for (name, unit, value) in [
             ("catch-up", "x", sync / produced),
@@ -82,11 +89,22 @@ pub(crate) fn run(args: Args) -> Result<()> {
     })
 }
 
+/// The first two processors that this process may run on.
+fn two_processors() -> Result<[usize; 2]> {
+    let allowed = sched_getaffinity(Pid::from_raw(0))?;
+    let mut cores = (0..CpuSet::count()).filter(|core| allowed.is_set(*core).unwrap_or(false));
+    let two = cores.next().zip(cores.next()).context("catching up is measured on two processors")?;
+    Ok([two.0, two.1])
+}
+
 /// Blocks a second of a follower and, in the same time, of the producer; and whether it caught up before posting ended.
-async fn follow(net: &mut Net, ahead: u64, posting: &Cell<bool>) -> Result<(f64, f64, bool)> {
-    sleep(Duration::from_secs(ahead)).await;
+async fn follow(net: &mut Net, args: &Args, cores: [usize; 2], posting: &Cell<bool>) -> Result<(f64, f64, bool)> {
+    sleep(Duration::from_secs(args.ahead)).await;
     let mut producer = Rpc::connect(&net.rpcs()[0]).await?;
+    // A process inherits the processors of the thread that starts it.
+    crate::pin(&[cores[1]])?;
     let address = net.add_follower()?.rpc_address();
+    crate::pin(&[cores[0]])?;
     // Its RPC answers once it runs.
     let mut follower = gantry_localnet::until("the follower's RPC", Duration::from_secs(60), async || {
         Ok(Rpc::connect(&address).await.ok())

@@ -85,7 +85,7 @@ pub(super) fn quick() -> Vec<Step> {
     steps.push(Step::new("exec", 1, "exec --accounts 10000,1000000 --txs 1000,10000 --blocks 2"));
     steps.push(Step::new("check-tx", 1, "check-tx"));
     steps.push(Step::new("rows", 1, "rows --reads 100000 --blocks 50"));
-    steps.push(catch_up(Gantryd, 160_000, 15, 1));
+    steps.push(catch_up(Gantryd, 100_000, 15, 1));
     steps
 }
 
@@ -108,8 +108,8 @@ pub(super) fn full() -> Vec<Step> {
     steps.push(Step::new("exec-10m", 1, "exec --accounts 10000000 --txs 1000,10000"));
     steps.push(Step::new("check-tx", 3, "check-tx"));
     steps.push(Step::new("rows", 3, "rows"));
-    steps.extend([catch_up(KvstoreSocket, 700_000, 30, 3), catch_up(Simd, 80_000, 30, 3)]);
-    steps.push(catch_up(Gantryd, 400_000, 30, 3));
+    steps.extend([catch_up(KvstoreSocket, 400_000, 30, 3), catch_up(Simd, 60_000, 30, 3)]);
+    steps.push(catch_up(Gantryd, 250_000, 30, 3));
     steps.push(Step::new("sustained-gantryd", 1, "sustained --system gantryd --of-peak 0.8"));
     steps
 }
