@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use gantry_bench::{
     load::{self, FloodOptions, Rpc},
-    net::Net,
+    net::{Net, Usage},
 };
 use nix::{
     sched::{CpuSet, sched_getaffinity},
@@ -75,13 +75,15 @@ pub(crate) fn run(args: Args) -> Result<()> {
             outcome.await
         };
         let (outcome, speeds) = tokio::join!(production, follow(&mut net, &args, [producers, followers], &posting));
-        let (outcome, (sync, produced, caught_up)) = (outcome?, speeds?);
+        let (outcome, Followed { sync, produced, caught_up, txs: followed, used }) = (outcome?, speeds?);
         for (name, unit, value) in [
             ("catch-up", "x", sync / produced),
             ("catch-up.follower", "blocks/s", sync),
             ("catch-up.producer", "blocks/s", produced),
             ("catch-up.reached", "bool", f64::from(u8::from(caught_up))),
             ("catch-up.throughput", "tx/s", outcome.rate),
+            ("catch-up.cpu.app", "us/tx", used.app * 1e6 / followed),
+            ("catch-up.cpu.comet", "us/tx", used.comet * 1e6 / followed),
         ] {
             args.net.figure(name, unit, value).print()?;
         }
@@ -97,8 +99,21 @@ fn two_processors() -> Result<[usize; 2]> {
     Ok([two.0, two.1])
 }
 
-/// Blocks a second of a follower and, in the same time, of the producer; and whether it caught up before posting ended.
-async fn follow(net: &mut Net, args: &Args, cores: [usize; 2], posting: &Cell<bool>) -> Result<(f64, f64, bool)> {
+/// What a follower did.
+struct Followed {
+    /// Its blocks a second.
+    sync: f64,
+    /// The producer's in the same time.
+    produced: f64,
+    /// Whether it was at the head before posting ended.
+    caught_up: bool,
+    /// The transactions of its blocks, and what it used for them.
+    txs: f64,
+    used: Usage,
+}
+
+/// Follows with a node of its own until that has caught up, or posting ends.
+async fn follow(net: &mut Net, args: &Args, cores: [usize; 2], posting: &Cell<bool>) -> Result<Followed> {
     sleep(Duration::from_secs(args.ahead)).await;
     let mut producer = Rpc::connect(&net.rpcs()[0]).await?;
     // A process inherits the processors of the thread that starts it.
@@ -125,5 +140,13 @@ async fn follow(net: &mut Net, args: &Args, cores: [usize; 2], posting: &Cell<bo
     }
     let (first, last) = first.zip(last).context("the follower made no block before posting ended")?;
     ensure!(last.0.height > first.0.height, "the follower made one block before posting ended: post more");
-    Ok((last.0.speed_since(first.0), last.1.speed_since(first.1), caught_up))
+    let used = net.nodes.last().context("the follower is the last")?.usage()?;
+    let mut txs = 0;
+    for height in 1..=last.0.height {
+        txs += producer.txs_of(height).await?;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "counts of a run are far below 2^53")]
+    let txs = txs as f64;
+    let (sync, produced) = (last.0.speed_since(first.0), last.1.speed_since(first.1));
+    Ok(Followed { sync, produced, caught_up, txs, used })
 }

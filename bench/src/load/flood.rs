@@ -5,14 +5,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, ensure};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use futures::{StreamExt, stream::FuturesUnordered};
-use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use super::{
     Rpc, Stream,
     answer::{self, Verdict},
     gate::Gate,
-    rpc::integer,
 };
 
 /// How often the application is asked for its height.
@@ -133,7 +131,8 @@ impl Outgoing<'_> {
             Verdict::Sequence(sequence) => {
                 let next = sequence.checked_sub(self.stream.first).and_then(|next| usize::try_from(next).ok());
                 let next = next.filter(|next| *next <= self.posted.len());
-                self.next = next.with_context(|| format!("the account is at sequence {sequence}, which we never sent"))?;
+                self.next =
+                    next.with_context(|| format!("the account is at sequence {sequence}, which we never sent"))?;
             }
         }
         Ok(())
@@ -239,9 +238,7 @@ impl Watcher {
         let at = start.elapsed();
         while self.height < now {
             self.height += 1;
-            let range = json!({"minHeight": self.height.to_string(), "maxHeight": self.height.to_string()});
-            let metas = self.rpcs[0].call("blockchain", range).await?;
-            let txs = integer(&metas["block_metas"][0]["num_txs"]).context("num_txs of a block")?;
+            let txs = self.rpcs[0].txs_of(self.height).await?;
             gate.executed(txs);
             self.executed += txs;
             self.blocks.push(Seen { height: self.height, txs, at });
@@ -281,7 +278,8 @@ mod tests {
     fn a_stream_goes_on_where_the_node_says() {
         let stream = Stream { first: 10, txs: vec![Vec::new(); 8] };
         let mut out = Outgoing { stream: &stream, next: 0, posted: vec![Duration::ZERO; 5] };
-        for (index, verdict) in [Verdict::Taken, Verdict::Taken, Verdict::Again, Verdict::Taken].into_iter().enumerate() {
+        for (index, verdict) in [Verdict::Taken, Verdict::Taken, Verdict::Again, Verdict::Taken].into_iter().enumerate()
+        {
             out.heed(index, verdict).unwrap();
         }
         assert_eq!(out.next, 4, "one that was taken ends the doubt about those before it");

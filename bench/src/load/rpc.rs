@@ -72,6 +72,16 @@ impl Rpc {
         Ok(integer(&info["response"]["last_block_height"]).unwrap_or(0))
     }
 
+    /// How many transactions a block has.
+    ///
+    /// # Errors
+    /// As [`Rpc::call`].
+    pub async fn txs_of(&mut self, height: u64) -> Result<u64> {
+        let range = json!({"minHeight": height.to_string(), "maxHeight": height.to_string()});
+        let metas = self.call("blockchain", range).await?;
+        integer(&metas["block_metas"][0]["num_txs"]).context("num_txs of a block")
+    }
+
     /// How many transactions wait in the node's mempool.
     ///
     /// # Errors
@@ -104,6 +114,6 @@ async fn open(address: &str) -> Result<http1::SendRequest<Full<Bytes>>> {
 }
 
 /// CometBFT writes 64-bit integers as strings, smaller ones as numbers.
-pub(super) fn integer(value: &Value) -> Option<u64> {
+fn integer(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_str()?.parse().ok())
 }

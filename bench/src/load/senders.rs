@@ -204,7 +204,7 @@ async fn balance(rpc: &mut Rpc, address: &str, denom: &str) -> Result<u128> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
+    use std::collections::BTreeSet;
 
     use cosmos_sdk_proto::cosmos::tx::v1beta1::{AuthInfo, TxBody, TxRaw};
 
@@ -219,8 +219,8 @@ mod tests {
         let (a, b) = (Senders::new(bank(), 3).unwrap(), Senders::new(bank(), 5).unwrap());
         assert!(a.addresses().eq(b.addresses().take(3)));
         assert!(a.addresses().all(|address| address.starts_with("cosmos1")));
-        assert_eq!(b.addresses().collect::<HashSet<_>>().len(), 5);
-        assert_eq!(b.all.iter().map(|s| &s.recipient).collect::<HashSet<_>>().len(), 5, "each pays its own");
+        assert_eq!(b.addresses().collect::<BTreeSet<_>>().len(), 5);
+        assert_eq!(b.all.iter().map(|s| &s.recipient).collect::<BTreeSet<_>>().len(), 5, "each pays its own");
     }
 
     #[test]
@@ -250,7 +250,7 @@ mod tests {
     #[test]
     fn key_value_transactions_have_their_size_and_differ() {
         let streams = Senders::new(Payload::KeyValue { size: 320 }, 3).unwrap().sign(9);
-        let all: HashSet<&[u8]> = streams.iter().flat_map(|s| &s.txs).map(Vec::as_slice).collect();
+        let all: BTreeSet<&[u8]> = streams.iter().flat_map(|s| &s.txs).map(Vec::as_slice).collect();
         assert_eq!(all.len(), 9);
         assert!(all.iter().all(|tx| tx.len() == 320 && tx.iter().filter(|b| **b == b'=').count() == 1));
     }

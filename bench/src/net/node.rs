@@ -90,7 +90,10 @@ impl Node {
     }
 
     /// What its processes have used by now.
-    pub(super) fn usage(&self) -> Result<Usage> {
+    ///
+    /// # Errors
+    /// When one has ended.
+    pub fn usage(&self) -> Result<Usage> {
         let system = self.system.context("the node is not started")?;
         let first = self.processes.first().context("the node is not started")?;
         let own = Usage::read(first.id())?;
