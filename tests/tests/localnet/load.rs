@@ -74,7 +74,7 @@ struct Book {
     latencies: Vec<Duration>,
     /// Broken promises: in a block twice, or before one of a lower sequence.
     wrong: Vec<String>,
-    /// Time of each block in nanoseconds, and its transactions.
+    /// Time of each block in nanoseconds, and the bytes of its transactions.
     blocks: Vec<(i128, usize)>,
     again: u64,
     full: u64,
@@ -102,6 +102,8 @@ pub(crate) struct Report {
     pub(crate) full: u64,
     /// Blocks seen.
     pub(crate) blocks: usize,
+    /// Bytes of transactions in the largest.
+    pub(crate) largest: usize,
     /// From one block's time to the next: sorted.
     pub(crate) intervals: Vec<Duration>,
     /// From signing to the sight of the block: sorted.
@@ -123,16 +125,21 @@ impl std::fmt::Display for Report {
         let ([block, block_99], [wait, wait_99]) = (line(&self.intervals), line(&self.latencies));
         write!(
             f,
-            "{} transfers in {} blocks; {} handed in again, {} refused by a full mempool at first; \
+            "{} transactions in {} blocks of up to {} kB; {} handed in again, {} refused by a full mempool at first; \
              block interval {block} ms (p99 {block_99}), from signing to block {wait} ms (p99 {wait_99})",
-            self.committed, self.blocks, self.again, self.full
+            self.committed,
+            self.blocks,
+            self.largest / 1000,
+            self.again,
+            self.full
         )
     }
 }
 
 impl Load {
-    /// Starts sending through `nodes`: each sender keeps `window` transactions open.
-    pub(crate) async fn start(nodes: &[Node], parties: Vec<Party>, window: usize) -> Result<Self> {
+    /// Starts sending through `nodes`: each sender keeps `window` transactions of as many `messages` open. There is gas
+    /// for one: those of more pay for their bytes, and fail.
+    pub(crate) async fn start(nodes: &[Node], parties: Vec<Party>, window: usize, messages: usize) -> Result<Self> {
         let chain = nodes.first().context("no nodes")?.chain().await?;
         let rpcs: Arc<[HttpClient]> = nodes.iter().map(|node| node.rpc().clone()).collect();
         let from = nodes[0].height().await?;
@@ -152,6 +159,7 @@ impl Load {
                 book: Arc::clone(&book),
                 window: Arc::clone(&window),
                 stop: Arc::clone(&stop),
+                messages,
                 open: Vec::new(),
                 handed_in: 0,
             };
@@ -216,8 +224,15 @@ impl Load {
         intervals.sort_unstable();
         let mut latencies = book.latencies;
         latencies.sort_unstable();
-        let report =
-            Report { committed, again: book.again, full: book.full, blocks: book.blocks.len(), intervals, latencies };
+        let report = Report {
+            committed,
+            again: book.again,
+            full: book.full,
+            blocks: book.blocks.len(),
+            largest: book.blocks.iter().map(|(_, bytes)| *bytes).max().unwrap_or_default(),
+            intervals,
+            latencies,
+        };
         Ok((report, self.parties))
     }
 }
@@ -271,7 +286,7 @@ async fn follow(book: Arc<Mutex<Book>>, rpcs: Arc<[HttpClient]>, from: u64, tell
 
 fn enter(book: &mut Book, height: u64, time: i128, txs: &[Vec<u8>]) {
     let now = Instant::now();
-    book.blocks.push((time, txs.len()));
+    book.blocks.push((time, txs.iter().map(Vec::len).sum()));
     for tx in txs {
         let hash: [u8; 32] = Sha256::digest(tx).into();
         let Some(((i, sequence), since)) = book.signed.get(&hash).copied() else { continue };
@@ -319,6 +334,7 @@ struct Sending {
     book: Arc<Mutex<Book>>,
     window: Arc<AtomicUsize>,
     stop: Arc<AtomicBool>,
+    messages: usize,
     /// Signed and in no block yet, in order of sequence.
     open: Vec<Vec<u8>>,
     /// How many of those the node has been given.
@@ -376,7 +392,8 @@ impl Sending {
     fn sign(&mut self) {
         let party = &self.parties[self.i];
         while !self.stop.load(Ordering::Relaxed) && self.open.len() < self.window.load(Ordering::Relaxed) {
-            let tx = paid().message(&send(party.address(), &party.friend, 1)).sign(&party.signer, &self.data);
+            let transfer = send(party.address(), &party.friend, 1);
+            let tx = (0..self.messages).fold(paid(), |tx, _| tx.message(&transfer)).sign(&party.signer, &self.data);
             let place = (self.i, self.data.sequence);
             lock(&self.book).signed.insert(Sha256::digest(&tx).into(), (place, Instant::now()));
             self.open.push(tx);

@@ -97,7 +97,7 @@ impl Perturbed {
             ..NetOptions::new(dir.path())
         })
         .await?;
-        let load = Load::start(net.nodes(), parties, WINDOW).await?;
+        let load = Load::start(net.nodes(), parties, WINDOW, 1).await?;
         Ok(Self { net, load, dir })
     }
 
@@ -343,13 +343,17 @@ async fn soak_perturbations_in_random_order() -> Result<()> {
     net.check().await
 }
 
-/// Blocks come about three times a second under load, and not much slower when every one is full (by gas: about 1,670
-/// transfers that ask for 300,000 each).
+/// Blocks come about three times a second under load, and not much slower when every one is full: by gas (about 1,670
+/// transfers that ask for 300,000 each), or by bytes (4 MiB).
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "long form: ./dev soak"]
 async fn soak_blocks_come_in_time() -> Result<()> {
     let _alone = ALONE.lock().await;
-    for (what, senders, window, most) in [("usual load", SENDERS, 5, 700), ("full blocks", 100, 50, 2_000)] {
+    for (what, senders, window, messages, most) in [
+        ("usual load", SENDERS, 5, 1, 700),
+        ("blocks full of gas", 100, 50, 1, 2_000),
+        ("blocks full of bytes", 50, 20, 100, 2_000),
+    ] {
         let dir = tempfile::tempdir()?;
         let parties = parties(senders)?;
         let net = Net::start(NetOptions {
@@ -357,12 +361,13 @@ async fn soak_blocks_come_in_time() -> Result<()> {
             ..NetOptions::new(dir.path())
         })
         .await?;
-        let load = Load::start(net.nodes(), parties, window).await?;
+        let load = Load::start(net.nodes(), parties, window, messages).await?;
         tokio::time::sleep(share_of_time().min(Duration::from_secs(30))).await;
         let (report, _) = load.finish(RECOVERY).await?;
         eprintln!("soak: {what}: {report}");
         let median = Report::quantile(&report.intervals, 50);
         ensure!(median <= most, "{what}: a median interval of {median} ms, not {most}");
+        ensure!(messages == 1 || report.largest > 3 << 20, "{what}: the largest has {} bytes", report.largest);
         net.stop().await?;
     }
     Ok(())
@@ -382,7 +387,7 @@ async fn soak_cometbft_0_39_makes_blocks_and_commits_transfers() -> Result<()> {
         ..NetOptions::new(dir.path())
     })
     .await?;
-    let load = Load::start(net.nodes(), parties, WINDOW).await?;
+    let load = Load::start(net.nodes(), parties, WINDOW, 1).await?;
     until("transfers are in blocks", START_LIMIT, async || Ok((load.committed() >= 100).then_some(()))).await?;
     net.node(1).kill()?;
     net.node(1).start()?;
