@@ -25,7 +25,7 @@ impl Rng {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -34,7 +34,7 @@ impl Rng {
 
     /// A number below `bound`, and 0 where that is 0.
     pub fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.next() % bound.max(1) as u64).unwrap_or(0)
+        usize::try_from(self.number() % bound.max(1) as u64).unwrap_or(0)
     }
 
     /// One of these.
@@ -43,7 +43,7 @@ impl Rng {
     }
 
     fn byte(&mut self) -> u8 {
-        self.next().to_le_bytes()[0]
+        self.number().to_le_bytes()[0]
     }
 }
 
@@ -333,7 +333,7 @@ fn scalar(value: &mut Value, other: &[u8], rng: &mut Rng) {
             }
         }
         Value::Fixed64(bytes) => *bytes = rng.pick(&NUMBERS).to_le_bytes(),
-        Value::Fixed32(bytes) => bytes.copy_from_slice(&rng.next().to_le_bytes()[..4]),
+        Value::Fixed32(bytes) => bytes.copy_from_slice(&rng.number().to_le_bytes()[..4]),
         Value::Bytes(text) => match rng.below(4) {
             0 => *text = rng.pick(&TEXTS).as_bytes().to_vec(),
             1 => *text = text.repeat(*rng.pick(&[0, 2, 20])),

@@ -1,5 +1,6 @@
 //! What halted or robbed other chains, tried on this one with all its modules. Which incident each test stands for, and
 //! where the other lessons are tested, is in docs/reliability.md; `the_table_names_tests_that_exist` keeps that page true.
+#![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
 
 use std::{collections::BTreeSet, fs, path::Path};
 

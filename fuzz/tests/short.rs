@@ -1,5 +1,6 @@
 //! The short form of every target: its corpus, and mutations of it for `GANTRY_FUZZ_SECONDS` (2) from the seed
 //! `GANTRY_FUZZ_SEED` (0).
+#![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
 
 use std::{collections::BTreeSet, env, time::Duration};
 

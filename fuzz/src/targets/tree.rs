@@ -13,7 +13,7 @@ use crate::{
     mutate::Form,
 };
 
-/// Operations; see [`Op`].
+/// Operations, as `read` reads them.
 pub const TARGET: Target = Target { name: "tree", form: Form::Bytes, run };
 
 const STORES: [StoreName; 2] = [StoreName::new("alpha"), StoreName::new("beta")];
