@@ -16,9 +16,8 @@ use tendermint_proto::{
     google::protobuf::Timestamp,
     v0_38::{
         abci::{
-            RequestCheckTx, RequestCommit, RequestFinalizeBlock, RequestInitChain, RequestPrepareProposal,
-            RequestProcessProposal, ResponseCheckTx, ResponseFinalizeBlock, request::Value as Request,
-            response::Value as Response,
+            RequestCheckTx, RequestCommit, RequestFinalizeBlock, RequestInitChain, ResponseCheckTx,
+            ResponseFinalizeBlock, request::Value as Request, response::Value as Response,
         },
         types::{BlockParams, ConsensusParams, Header},
     },
@@ -126,35 +125,6 @@ impl Chain {
                 TxBuilder::new().message(&message).fee(coin(FEE)).gas_limit(GAS).sign(signer, &data).into()
             })
             .collect()
-    }
-
-    /// PrepareProposal.
-    pub(crate) fn prepare(&self, txs: Vec<Bytes>, max_tx_bytes: i64) -> Result<Vec<Bytes>> {
-        let request = RequestPrepareProposal {
-            max_tx_bytes,
-            txs,
-            height: self.height(),
-            time: self.time(),
-            ..RequestPrepareProposal::default()
-        };
-        match self.call(Request::PrepareProposal(request))? {
-            Response::PrepareProposal(response) => Ok(response.txs),
-            other => bail!("{other:?}"),
-        }
-    }
-
-    /// ProcessProposal: whether the block is accepted.
-    pub(crate) fn process(&self, txs: Vec<Bytes>) -> Result<bool> {
-        let request = RequestProcessProposal {
-            txs,
-            height: self.height(),
-            time: self.time(),
-            ..RequestProcessProposal::default()
-        };
-        match self.call(Request::ProcessProposal(request))? {
-            Response::ProcessProposal(response) => Ok(response.status == 1),
-            other => bail!("{other:?}"),
-        }
     }
 
     /// FinalizeBlock; every transaction must succeed.

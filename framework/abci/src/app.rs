@@ -2,13 +2,16 @@
 
 use std::{process, sync::Arc, thread, time::Duration};
 
-use tendermint_proto::v0_38::abci::{CheckTxType, request::Value as Request, response::Value as Response};
+use prost::Message;
+use tendermint_proto::v0_38::abci::{
+    CheckTxType, ResponseFinalizeBlock, request::Value as Request, response::Value as Response,
+};
 
 use crate::{
     engine::Engine,
     method,
     queries::Queries,
-    server::Application,
+    server::{Answer, Application},
     stop::{Halt, Stop},
 };
 
@@ -40,7 +43,22 @@ impl Application for AbciApp {
     }
 
     fn answer(&self, request: Request) -> Response {
-        match call(&self.queries, request) {
+        self.or_stop(call(&self.queries, request))
+    }
+
+    fn respond(&self, request: Request) -> Answer {
+        match request {
+            Request::FinalizeBlock(request) => {
+                Answer::FinalizeBlock(self.or_stop(method::finalize_block(self.queries.engine(), request)))
+            }
+            other => Answer::Value(self.answer(other)),
+        }
+    }
+}
+
+impl AbciApp {
+    fn or_stop<T>(&self, outcome: Result<T, Stop>) -> T {
+        match outcome {
             Ok(response) => response,
             Err(Stop::Planned(halt)) => {
                 (self.on_halt)(halt);
@@ -74,7 +92,10 @@ pub fn call(queries: &Queries, request: Request) -> Result<Response, Stop> {
         Request::ProcessProposal(r) => Response::ProcessProposal(method::process_proposal(engine, r)?),
         Request::ExtendVote(r) => Response::ExtendVote(method::extend_vote(r)),
         Request::VerifyVoteExtension(r) => Response::VerifyVoteExtension(method::verify_vote_extension(r)),
-        Request::FinalizeBlock(r) => Response::FinalizeBlock(method::finalize_block(engine, r)?),
+        Request::FinalizeBlock(r) => {
+            let response = ResponseFinalizeBlock::decode(method::finalize_block(engine, r)?);
+            Response::FinalizeBlock(response.map_err(|error| Stop::fatal(error.to_string()))?)
+        }
         Request::Commit(r) => Response::Commit(method::commit(engine, r)?),
         Request::ListSnapshots(r) => Response::ListSnapshots(method::list_snapshots(engine, r)),
         Request::OfferSnapshot(r) => Response::OfferSnapshot(method::offer_snapshot(engine, r)?),

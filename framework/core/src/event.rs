@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-/// One event: a type and attributes, all of them indexed, as the SDK emits them.
+/// One event: a type and attributes, as the SDK emits them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     /// For instance `transfer` or `gantry_job`.
@@ -10,6 +10,10 @@ pub struct Event {
     /// Keys are never empty.
     pub attributes: Vec<(String, String)>,
 }
+
+/// Attributes that CometBFT does not index, because they tell one transaction from no other or come with one that does;
+/// the SDK indexes all by default. They are half of the attributes of a transfer, and a key in CometBFT's index each.
+pub const NOT_INDEXED: [&str; 5] = ["amount", "fee", "mode", "msg_index", "signature"];
 
 /// An attribute from anything that prints.
 pub fn attr(key: &str, value: impl Display) -> (String, String) {
@@ -23,7 +27,7 @@ impl Event {
         Self { kind: kind.to_owned(), attributes: attributes.into_iter().collect() }
     }
 
-    /// The ABCI form: `index: true` on all attributes.
+    /// The ABCI form: `index: true` on all attributes but those of [`NOT_INDEXED`].
     #[must_use]
     pub fn into_abci(self) -> tendermint_proto::v0_38::abci::Event {
         tendermint_proto::v0_38::abci::Event {
@@ -31,7 +35,10 @@ impl Event {
             attributes: self
                 .attributes
                 .into_iter()
-                .map(|(key, value)| tendermint_proto::v0_38::abci::EventAttribute { key, value, index: true })
+                .map(|(key, value)| {
+                    let index = !NOT_INDEXED.contains(&key.as_str());
+                    tendermint_proto::v0_38::abci::EventAttribute { key, value, index }
+                })
                 .collect(),
         }
     }

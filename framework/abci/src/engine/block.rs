@@ -1,8 +1,10 @@
 //! The execution of a block: inputs to results and changes. Writes nothing; Commit does.
 
+use bytes::Bytes;
 use gantry_core::{BlockCtx, Event, attr};
 use gantry_store::{Candidate, Changes, Overlay, Snapshot, fail};
-use tendermint_proto::v0_38::abci::{self, ExecTxResult};
+use prost::Message;
+use tendermint_proto::v0_38::abci::{self, ResponseFinalizeBlock};
 
 use super::{Parts, chain, inputs::BlockInputs, inputs::InputsKey, txs};
 use crate::stop::Stop;
@@ -14,10 +16,9 @@ pub(crate) struct Executed {
     pub(crate) key: InputsKey,
     /// The app hash after it.
     pub(crate) app_hash: [u8; 32],
-    /// One result for each transaction.
-    pub(crate) tx_results: Vec<ExecTxResult>,
-    /// Events of the begin and the end of the block.
-    pub(crate) events: Vec<abci::Event>,
+    /// The encoded `ResponseFinalizeBlock`: made here, in the background, and given as often as CometBFT asks. As it is
+    /// some kilobytes a transaction, it is kept in this form alone.
+    pub(crate) response: Bytes,
     /// What Commit writes.
     pub(crate) candidate: Candidate,
 }
@@ -70,7 +71,15 @@ pub(crate) fn execute(
 
     let candidate = parts.store.prepare(block.height, state.into_changes())?;
     fail::point("execute: prepared");
-    Ok(Executed { key: inputs.key(), app_hash: candidate.app_hash(), tx_results, events, candidate })
+    let app_hash = candidate.app_hash();
+    let response = ResponseFinalizeBlock {
+        events,
+        tx_results,
+        validator_updates: Vec::new(),
+        consensus_param_updates: None,
+        app_hash: app_hash.to_vec().into(),
+    };
+    Ok(Executed { key: inputs.key(), app_hash, response: response.encode_to_vec().into(), candidate })
 }
 
 /// Events of the block, marked with their phase as the SDK does.

@@ -27,17 +27,17 @@ use tendermint_proto::{
 };
 
 pub use definition::{Definition, Order};
-pub use sync::SnapshotOptions;
 pub use export::Exported;
-pub use lanes::{Lane, Lanes};
 pub(crate) use inputs::without_extensions;
+pub use lanes::{Lane, Lanes};
+pub use sync::SnapshotOptions;
 
 pub(crate) use self::{block::Executed, candidates::Candidates, check::CheckState, inputs::BlockInputs};
-pub(crate) use sync::{Applied, Offer, to_abci};
 use crate::{
     phase::Phase,
     stop::{Halt, Stop},
 };
+pub(crate) use sync::{Applied, Offer, to_abci};
 
 /// What an operator may set; none of it enters consensus.
 #[derive(Clone, Debug, Default)]

@@ -1,12 +1,13 @@
+use bytes::Bytes;
 use gantry_store::fail;
-use tendermint_proto::v0_38::abci::{RequestFinalizeBlock, ResponseFinalizeBlock};
+use tendermint_proto::v0_38::abci::RequestFinalizeBlock;
 
 use super::height;
 use crate::{engine::Engine, stop::Stop};
 
 /// The decided block: takes the result of its execution, or executes it now. Writes nothing: a crash before Commit
-/// leaves the state as it was, and CometBFT replays the block.
-pub(crate) fn finalize_block(engine: &Engine, request: RequestFinalizeBlock) -> Result<ResponseFinalizeBlock, Stop> {
+/// leaves the state as it was, and CometBFT replays the block. The answer is an encoded `ResponseFinalizeBlock`.
+pub(crate) fn finalize_block(engine: &Engine, request: RequestFinalizeBlock) -> Result<Bytes, Stop> {
     let RequestFinalizeBlock {
         txs,
         decided_last_commit,
@@ -31,13 +32,7 @@ pub(crate) fn finalize_block(engine: &Engine, request: RequestFinalizeBlock) -> 
         Some(executed) if executed.key == inputs.key() => executed,
         _ => engine.executed(&mut consensus, &inputs)?,
     };
-    let response = ResponseFinalizeBlock {
-        events: executed.events.clone(),
-        tx_results: executed.tx_results.clone(),
-        validator_updates: Vec::new(),
-        consensus_param_updates: None,
-        app_hash: executed.app_hash.to_vec().into(),
-    };
+    let response = executed.response.clone();
     consensus.executed = Some(executed);
     fail::point("finalize: executed");
     Ok(response)

@@ -2,7 +2,10 @@
 
 use std::io::{self, BufRead, Read, Write};
 
-use prost::Message;
+use prost::{
+    Message,
+    encoding::{WireType, encode_key, encode_varint},
+};
 
 /// Largest request read: CometBFT's own limit on its side of the socket (`types.maxMsgSize`).
 pub const MAX_MESSAGE_BYTES: u64 = 104_857_600;
@@ -39,6 +42,18 @@ pub(super) fn write(writer: &mut impl Write, message: &impl Message) -> io::Resu
     writer.write_all(&message.encode_length_delimited_to_vec())
 }
 
+/// Writes a message of one encoded field.
+pub(super) fn write_field(writer: &mut impl Write, tag: u32, bytes: &[u8]) -> io::Result<()> {
+    let mut head = Vec::with_capacity(24);
+    encode_key(tag, WireType::LengthDelimited, &mut head);
+    encode_varint(bytes.len() as u64, &mut head);
+    let mut frame = Vec::with_capacity(10);
+    encode_varint((head.len() + bytes.len()) as u64, &mut frame);
+    frame.append(&mut head);
+    writer.write_all(&frame)?;
+    writer.write_all(bytes)
+}
+
 fn read_varint(reader: &mut impl BufRead) -> io::Result<u64> {
     let mut value = 0_u64;
     for shift in (0..64).step_by(7) {
@@ -64,7 +79,9 @@ fn invalid(text: String) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tendermint_proto::v0_38::abci::{Request, RequestEcho, request::Value};
+    use tendermint_proto::v0_38::abci::{
+        Request, RequestEcho, Response, ResponseFinalizeBlock, request::Value, response,
+    };
 
     fn echo(text: &str) -> Request {
         Request { value: Some(Value::Echo(RequestEcho { message: text.into() })) }
@@ -80,6 +97,15 @@ mod tests {
         assert_eq!(read::<Request>(&mut reader).unwrap(), Some(echo("a")));
         assert_eq!(read::<Request>(&mut reader).unwrap(), Some(echo(&"b".repeat(300))));
         assert_eq!(read::<Request>(&mut reader).unwrap(), None);
+    }
+
+    #[test]
+    fn an_encoded_answer_is_the_answer() {
+        let answer = ResponseFinalizeBlock { app_hash: vec![7; 300].into(), ..ResponseFinalizeBlock::default() };
+        let (mut encoded, mut whole) = (Vec::new(), Vec::new());
+        write_field(&mut encoded, crate::server::FINALIZE_BLOCK, &answer.encode_to_vec()).unwrap();
+        write(&mut whole, &Response { value: Some(response::Value::FinalizeBlock(answer)) }).unwrap();
+        assert_eq!(encoded, whole);
     }
 
     #[test]

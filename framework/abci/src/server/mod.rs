@@ -25,11 +25,15 @@ use std::{
     thread::{self, JoinHandle},
 };
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use tendermint_proto::v0_38::abci::{Request, Response, ResponseException, request, response};
 
 /// Size of the buffers of a connection.
 const BUFFER_BYTES: usize = 64 * 1024;
+
+/// The field of a `Response` that holds a `ResponseFinalizeBlock`.
+const FINALIZE_BLOCK: u32 = 21;
 
 /// Requests that are taken together at most: what the first answer may wait for.
 const MAX_BATCH: usize = 64;
@@ -39,8 +43,31 @@ pub trait Application: Clone + Send + 'static {
     /// Answers one request with the response of the same name.
     fn answer(&self, request: request::Value) -> response::Value;
 
+    /// The same, for an application that has some answers encoded.
+    fn respond(&self, request: request::Value) -> Answer {
+        Answer::Value(self.answer(request))
+    }
+
     /// Looks at requests that will be answered next, in this order. For work that changes no answer, only when it comes.
     fn look_ahead(&self, _requests: &[request::Value]) {}
+}
+
+/// What is written to the socket.
+#[derive(Debug)]
+pub enum Answer {
+    /// To be encoded.
+    Value(response::Value),
+    /// An encoded `ResponseFinalizeBlock`.
+    FinalizeBlock(Bytes),
+}
+
+impl Answer {
+    fn write(self, writer: &mut impl Write) -> io::Result<()> {
+        match self {
+            Self::Value(value) => frame::write(writer, &Response { value: Some(value) }),
+            Self::FinalizeBlock(bytes) => frame::write_field(writer, FINALIZE_BLOCK, &bytes),
+        }
+    }
 }
 
 /// A running server. Dropping the handle leaves it running; [`Server::stop`] ends it.
@@ -167,8 +194,8 @@ fn serve(stream: Stream, app: &impl Application) -> io::Result<()> {
         let mut flush = false;
         for request in requests {
             flush |= matches!(request, request::Value::Flush(_));
-            let answer = or_abort("an ABCI method", || app.answer(request));
-            frame::write(&mut writer, &Response { value: Some(answer) })?;
+            let answer = or_abort("an ABCI method", || app.respond(request));
+            answer.write(&mut writer)?;
         }
         match end {
             None if flush => writer.flush()?,

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
 
 mod blocks;
+mod candidates;
 mod crash;
 mod mempool;
 mod proposals;

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use cosmos_sdk_proto::cosmos::{
@@ -61,11 +61,24 @@ pub(crate) struct Probe {
     pub(crate) die_at_end: u64,
     /// Panics outside any transaction at this height.
     pub(crate) panic_at: u64,
+    /// Executions that begin are held...
+    pub(crate) hold: Arc<AtomicBool>,
+    /// ...until this is set.
+    pub(crate) release: Arc<AtomicBool>,
+    /// How many are held now.
+    pub(crate) held: Arc<AtomicU64>,
 }
 
 impl Probe {
     pub(crate) fn executions(&self) -> u64 {
         self.executions.load(Ordering::SeqCst)
+    }
+
+    /// Waits for other threads.
+    pub(crate) fn wait_until(&self, condition: impl Fn(&Self) -> bool) {
+        while !condition(self) {
+            std::thread::yield_now();
+        }
     }
 }
 
@@ -84,6 +97,11 @@ impl Module for Probe {
     }
     fn begin_block(&self, ctx: &mut BlockCtx<'_>) -> Result<()> {
         self.executions.fetch_add(1, Ordering::SeqCst);
+        if self.hold.load(Ordering::SeqCst) {
+            self.held.fetch_add(1, Ordering::SeqCst);
+            self.wait_until(|probe| probe.release.load(Ordering::SeqCst));
+            self.held.fetch_sub(1, Ordering::SeqCst);
+        }
         let height = ctx.block().height;
         if height == self.die_at_begin {
             die();
