@@ -75,11 +75,12 @@ pub(crate) fn run(args: Args) -> Result<()> {
             outcome.await
         };
         let (outcome, speeds) = tokio::join!(production, follow(&mut net, &args, [producers, followers], &posting));
-        let (outcome, Followed { sync, produced, caught_up, txs: followed, used }) = (outcome?, speeds?);
+        let (outcome, Followed { sync, produced, caught_up, txs: followed, rate, used }) = (outcome?, speeds?);
         for (name, unit, value) in [
             ("catch-up", "x", sync / produced),
             ("catch-up.follower", "blocks/s", sync),
             ("catch-up.producer", "blocks/s", produced),
+            ("catch-up.follower.rate", "tx/s", rate),
             ("catch-up.reached", "bool", f64::from(u8::from(caught_up))),
             ("catch-up.throughput", "tx/s", outcome.rate),
             ("catch-up.cpu.app", "us/tx", used.app * 1e6 / followed),
@@ -107,6 +108,8 @@ struct Followed {
     produced: f64,
     /// Whether it was at the head before posting ended.
     caught_up: bool,
+    /// Its transactions a second.
+    rate: f64,
     /// The transactions of its blocks, and what it used for them.
     txs: f64,
     used: Usage,
@@ -141,12 +144,14 @@ async fn follow(net: &mut Net, args: &Args, cores: [usize; 2], posting: &Cell<bo
     let (first, last) = first.zip(last).context("the follower made no block before posting ended")?;
     ensure!(last.0.height > first.0.height, "the follower made one block before posting ended: post more");
     let used = net.nodes.last().context("the follower is the last")?.usage()?;
-    let mut txs = 0;
+    let (mut txs, mut timed) = (0, 0);
     for height in 1..=last.0.height {
-        txs += producer.txs_of(height).await?;
+        let count = producer.txs_of(height).await?;
+        txs += count;
+        timed += if height > first.0.height { count } else { 0 };
     }
     #[expect(clippy::cast_precision_loss, reason = "counts of a run are far below 2^53")]
-    let txs = txs as f64;
+    let (txs, rate) = (txs as f64, timed as f64 / (last.0.at - first.0.at).as_secs_f64());
     let (sync, produced) = (last.0.speed_since(first.0), last.1.speed_since(first.1));
-    Ok(Followed { sync, produced, caught_up, txs, used })
+    Ok(Followed { sync, produced, caught_up, txs, rate, used })
 }

@@ -85,7 +85,7 @@ pub(super) fn quick() -> Vec<Step> {
     steps.push(Step::new("exec", 1, "exec --accounts 10000,1000000 --txs 1000,10000 --blocks 2"));
     steps.push(Step::new("check-tx", 1, "check-tx"));
     steps.push(Step::new("rows", 1, "rows --reads 100000 --blocks 50"));
-    steps.push(catch_up(Gantryd, 100_000, 15, 1));
+    steps.extend([catch_up(KvstoreSocket, 150_000, 15, 1), catch_up(Gantryd, 100_000, 15, 1)]);
     steps
 }
 

@@ -40,6 +40,7 @@ fn targets(figures: &Figures) -> Vec<Target> {
         value(name, json!({"accounts": accounts, "txs": 10_000, "signatures": "checked before"}))
     };
     let exec_ratio = || Some(exec("exec.cpu", 1_000_000)? / exec("exec.cpu", 10_000)?);
+    let held = || value("held", on("gantryd", 4, "null", 200));
     let check = |name: &str| value(name, json!({}));
     vec![
         target(
@@ -84,7 +85,26 @@ fn targets(figures: &Figures) -> Vec<Target> {
         target("execution cost per transfer at 1 M accounts over 10 k", "2x", "1.3x", times(exec_ratio())),
         target("CheckTx over the socket, mean", "100 us", "50 us", plain(check("check_tx.alone.mean"), "us")),
         target("recheck of 5,000", "0.3 s", "0.1 s", plain(check("check_tx.recheck.all").map(|ms| ms / 1000.0), "s")),
-        target("catch-up over production", "3x", "10x", times(value("catch-up", json!({"system": "gantryd"})))),
+        target(
+            "catch-up over production, each as fast as one processor can",
+            "3x",
+            "10x",
+            times(value("catch-up", json!({"system": "gantryd"}))),
+        ),
+        target(
+            "the same of kvstore over a socket",
+            "",
+            "",
+            times(value("catch-up", json!({"system": "kvstore-socket"}))),
+        ),
+        target(
+            "catch-up on one processor over the rate that 4 validators hold",
+            "",
+            "",
+            times(
+                value("catch-up.follower.rate", json!({"system": "gantryd"})).zip(held()).map(|(own, held)| own / held),
+            ),
+        ),
         target(
             "block interval, 4 validators under load",
             "0.7 s",
