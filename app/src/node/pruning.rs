@@ -23,8 +23,8 @@ pub struct Flags {
     pub proof_window: Option<u64>,
 }
 
-/// With `default` and `nothing`, versions go this many heights at a time, as in the SDK's `everything`, or in hundreds:
-/// each time costs a synced write.
+/// With `default` and `nothing`, versions go this many heights at a time: each time costs a synced write. The SDK takes
+/// [`LEAST_INTERVAL`] for all strategies.
 const INTERVAL: u64 = 100;
 /// The smallest `custom` values, as in the SDK.
 const LEAST_INTERVAL: u64 = 10;
