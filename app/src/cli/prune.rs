@@ -42,12 +42,14 @@ pub(super) fn run(client: &Client, args: Args) -> Result<()> {
     Ok(())
 }
 
-/// The bytes of the files in a folder.
+/// The bytes of the files in a folder and in those below it.
 fn size(path: &std::path::Path) -> Result<u64> {
     let reading = || format!("reading {}", path.display());
     let mut bytes = 0;
     for entry in std::fs::read_dir(path).with_context(reading)? {
-        bytes += entry.and_then(|entry| entry.metadata()).with_context(reading)?.len();
+        let entry = entry.with_context(reading)?;
+        let metadata = entry.metadata().with_context(reading)?;
+        bytes += if metadata.is_dir() { size(&entry.path())? } else { metadata.len() };
     }
     Ok(bytes)
 }
