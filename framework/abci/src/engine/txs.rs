@@ -66,6 +66,28 @@ impl Parts {
     }
 }
 
+impl CheckState {
+    /// The ante, for a transaction that a block could hold and that there is room for; then it waits here, too.
+    fn run(&mut self, parts: &Parts, tx: Result<&Arc<CheckedTx>, &Error>, mode: ExecMode) -> Result<TxResult, Stop> {
+        let Self { state, block, max_gas, backlog } = self;
+        let mut kind = None;
+        let tx = tx.map_err(Error::clone).and_then(|tx| {
+            let new = parts.kind_of(state, block.height, tx)?;
+            backlog.require_size(tx)?;
+            if mode == ExecMode::Check {
+                backlog.admit(&new, tx)?;
+            }
+            kind = Some(new);
+            Ok(tx.as_ref())
+        });
+        let result = run(&parts.runtime(), &tx, state, block, mode, &mut BlockGas::new(*max_gas))?;
+        if let (Ok(tx), Some(kind), true) = (tx, kind, result.is_ok()) {
+            backlog.add(kind, tx);
+        }
+        Ok(result)
+    }
+}
+
 impl Engine {
     /// CheckTx: the ante on the check state.
     pub(crate) fn check_transaction(&self, tx: &[u8], mode: ExecMode) -> Result<TxResult, Stop> {
@@ -74,11 +96,7 @@ impl Engine {
         if let (Ok(tx), ExecMode::Check) = (&tx, mode) {
             self.verify_ahead(tx);
         }
-        let result = {
-            let mut check = self.check();
-            let CheckState { state, block, max_gas } = &mut *check;
-            run(&parts.runtime(), &tx, state, block, mode, &mut BlockGas::new(*max_gas))?
-        };
+        let result = self.check().run(parts, tx.as_ref(), mode)?;
         if let (Ok(tx), true) = (&tx, result.is_ok()) {
             parts.txs.keep(tx);
         }
@@ -135,6 +153,6 @@ impl Engine {
     pub(crate) fn check_from(&self, genesis: &Genesis) {
         let base = self.latest().state.clone();
         let next = next_block(&genesis.block, super::EMPTY_APP_HASH);
-        *self.check() = CheckState::new(base, Some(genesis.changes.clone()), next, genesis.max_gas);
+        *self.check() = CheckState::new(base, Some(genesis.changes.clone()), next, self.parts().room(genesis.space));
     }
 }

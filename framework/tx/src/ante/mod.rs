@@ -43,8 +43,8 @@ pub struct AnteInput<'a> {
     pub tx: &'a CheckedTx,
     /// What it runs with.
     pub rt: &'a Runtime<'a>,
-    /// Consensus parameter.
-    pub block_max_gas: Option<u64>,
+    /// Gas that a transaction may want.
+    pub max_gas: Option<u64>,
 }
 
 impl AnteInput<'_> {
