@@ -22,13 +22,12 @@ pub(super) fn run_block(
     inputs: &BlockInputs,
 ) -> Result<(Vec<ExecTxResult>, Coins), Stop> {
     let txs = parts.decode_all(&inputs.txs);
-    let ante = parts.definition.ante.as_ref();
-    txs.par_iter().flatten().for_each(|tx| {
-        tx.verify_ahead(&*state, ante, &inputs.block.chain_id);
-    });
-
     let runtime = parts.runtime();
     let mut gas = BlockGas::new(chain::max_gas(&chain::params(state)?));
+    txs.par_iter().flatten().for_each(|tx| {
+        runtime.verify_ahead(tx, &*state, &inputs.block, ExecMode::Finalize, &gas);
+    });
+
     let mut fees = Coins::new();
     let mut results = Vec::with_capacity(txs.len());
     for tx in &txs {
@@ -103,22 +102,19 @@ impl Engine {
         Ok(result)
     }
 
-    /// Decodes transactions that CheckTx will be asked about and verifies their signatures, in parallel. Only those that
-    /// are well signed are remembered.
+    /// Decodes transactions that CheckTx will be asked about next and verifies their signatures, in parallel.
     pub(crate) fn check_ahead(&self, txs: Vec<&Bytes>) {
         if txs.len() > 1 {
-            txs.into_par_iter().filter_map(|bytes| self.parts().decode(bytes).ok()).for_each(|tx| {
-                if self.verify_ahead(&tx) {
-                    self.parts().txs.keep(&tx);
-                }
-            });
+            let decoded = txs.into_par_iter().filter_map(|bytes| self.parts().decode(bytes).ok());
+            self.parts().txs.expect(decoded.inspect(|tx| self.verify_ahead(tx)).collect());
         }
     }
 
     /// Asks the curve outside of every lock, with the accounts of the last committed state.
-    fn verify_ahead(&self, tx: &CheckedTx) -> bool {
+    fn verify_ahead(&self, tx: &CheckedTx) {
         let latest = self.latest();
-        tx.verify_ahead(&latest.state, self.definition().ante.as_ref(), &latest.block.chain_id)
+        let gas = BlockGas::new(latest.space.gas);
+        self.parts().runtime().verify_ahead(tx, &latest.state, &latest.block, ExecMode::Check, &gas);
     }
 
     /// Runs a transaction on a copy of the check state, which sees what the mempool holds; keeps nothing.
