@@ -1,6 +1,6 @@
 //! What a block serves first: duties with a deadline, then the market, then everything else.
 
-use gantry_abci::{Lane, Lanes};
+use gantry_abci::{Kind, Lanes};
 use gantry_core::{Address, Error, Result};
 use gantry_job::keeper as jobs;
 use gantry_proto::gantry::{
@@ -13,51 +13,58 @@ use gantry_store::KvRead;
 use gantry_tx::CheckedTx;
 
 /// The lanes of Gantry. Transfers and the like leave a fifth of a block to the market, whatever they pay.
-pub(crate) const LANES: Lanes = Lanes { lane_of, bulk_percent: 80 };
+pub(crate) const LANES: Lanes = Lanes { kind_of, bulk_percent: 80 };
 
 /// Messages of the market.
 const MARKET: &str = "/gantry.";
 
-/// System if all messages are duties that are due now; market if all are the market's.
-fn lane_of(state: &dyn KvRead, height: u64, tx: &CheckedTx) -> Result<Lane> {
+/// The most gas that a duty may want: the last opening of the largest job, several times over.
+const DUTY_GAS: u64 = 10_000_000;
+
+/// A duty that is due now, alone in its transaction and modest; the market's if all messages are.
+fn kind_of(state: &dyn KvRead, height: u64, tx: &CheckedTx) -> Result<Kind> {
     let messages = tx.messages();
     if !messages.iter().all(|message| message.type_url().starts_with(MARKET)) {
-        return Ok(Lane::Bulk);
+        return Ok(Kind::Bulk);
     }
-    for message in messages {
-        let message = message.as_any();
-        let due = if let Some(heartbeat) = message.downcast_ref::<MsgHeartbeat>() {
-            heartbeat_due(state, height, heartbeat)
-        } else if let Some(reveal) = message.downcast_ref::<MsgRevealResult>() {
-            reveal_due(state, reveal)
-        } else {
-            Ok(false)
-        };
-        match due {
-            Ok(true) => {}
-            // What it would be refused for is no duty.
-            Ok(false) | Err(Error::User(_)) => return Ok(Lane::Market),
-            Err(fatal) => return Err(fatal),
-        }
+    let [message] = messages else { return Ok(Kind::Market) };
+    if tx.fee().gas_limit > DUTY_GAS {
+        return Ok(Kind::Market);
     }
-    Ok(Lane::System)
+    let message = message.as_any();
+    let duty = if let Some(heartbeat) = message.downcast_ref::<MsgHeartbeat>() {
+        heartbeat_due(state, height, heartbeat)
+    } else if let Some(reveal) = message.downcast_ref::<MsgRevealResult>() {
+        reveal_due(state, reveal)
+    } else {
+        Ok(None)
+    };
+    match duty {
+        Ok(Some(name)) => Ok(Kind::Duty(name)),
+        // What it would be refused for is no duty.
+        Ok(None) | Err(Error::User(_)) => Ok(Kind::Market),
+        Err(fatal) => Err(fatal),
+    }
 }
 
 /// The one heartbeat of an epoch.
-fn heartbeat_due(state: &dyn KvRead, height: u64, heartbeat: &MsgHeartbeat) -> Result<bool> {
-    let provider = active(state, &heartbeat.operator)?;
-    let due = |provider| Ok(providers::heartbeat_due(&provider, height, &providers::params(state)?));
-    provider.map_or(Ok(false), due)
+fn heartbeat_due(state: &dyn KvRead, height: u64, heartbeat: &MsgHeartbeat) -> Result<Option<Vec<u8>>> {
+    let Some(provider) = active(state, &heartbeat.operator)? else { return Ok(None) };
+    let due = providers::heartbeat_due(&provider, height, &providers::params(state)?);
+    Ok(due.then(|| [b"heartbeat ".as_slice(), &provider.id.to_be_bytes()].concat()))
 }
 
-/// The opening of a commitment, once all commitments are in.
-fn reveal_due(state: &dyn KvRead, reveal: &MsgRevealResult) -> Result<bool> {
-    if active(state, &reveal.operator)?.is_none() {
-        return Ok(false);
-    }
-    let operator = Address::parse(&reveal.operator)?;
-    let (job, assignment) = jobs::assigned(state, &operator, (reveal.job_id, reveal.attempt, reveal.replica))?;
-    Ok(assignment.state == AssignmentState::Committed && job.reveal_close_height != 0)
+/// The opening of a commitment, once all commitments are in. Looks at the job, which can be long, last.
+fn reveal_due(state: &dyn KvRead, reveal: &MsgRevealResult) -> Result<Option<Vec<u8>>> {
+    let Some(provider) = active(state, &reveal.operator)? else { return Ok(None) };
+    let MsgRevealResult { job_id, attempt, replica, .. } = *reveal;
+    let assignment = jobs::assignment(state, (job_id, attempt, replica))?;
+    let due = assignment.provider_id == provider.id
+        && assignment.state == AssignmentState::Committed
+        && jobs::reveals_open(state, job_id)?;
+    let name =
+        || [b"reveal ".as_slice(), &job_id.to_be_bytes(), &attempt.to_be_bytes(), &replica.to_be_bytes()].concat();
+    Ok(due.then(name))
 }
 
 /// The active provider for which an address acts.

@@ -22,7 +22,7 @@ mod stop;
 pub mod testing;
 
 pub use app::{AbciApp, call};
-pub use engine::{Definition, EMPTY_APP_HASH, Engine, Exported, Lane, Lanes, Options, Order, SnapshotOptions, View};
+pub use engine::{Definition, EMPTY_APP_HASH, Engine, Exported, Kind, Lanes, Options, Order, SnapshotOptions, View};
 pub use method::query_engine;
 pub use queries::{Queries, Simulation};
 pub use stop::{Halt, Stop};

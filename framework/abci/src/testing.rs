@@ -32,7 +32,7 @@ pub const CHAIN_ID: &str = "gantry-test-1";
 /// Time of genesis, in Unix seconds.
 pub const GENESIS_TIME: i64 = 1_767_225_600;
 /// Gas of a block.
-pub const MAX_GAS: i64 = 50_000_000;
+pub const MAX_GAS: i64 = 100_000_000;
 /// Address of the one proposer.
 pub const PROPOSER: [u8; 20] = [7; 20];
 

@@ -13,7 +13,7 @@ pub struct Event {
 
 /// Attributes that CometBFT does not index, because they tell one transaction from no other or come with one that does;
 /// the SDK indexes all by default. They are half of the attributes of a transfer, and a key in CometBFT's index each.
-pub const NOT_INDEXED: [&str; 5] = ["amount", "fee", "mode", "msg_index", "signature"];
+pub(crate) const NOT_INDEXED: [&str; 5] = ["amount", "fee", "mode", "msg_index", "signature"];
 
 /// An attribute from anything that prints.
 pub fn attr(key: &str, value: impl Display) -> (String, String) {
@@ -27,7 +27,7 @@ impl Event {
         Self { kind: kind.to_owned(), attributes: attributes.into_iter().collect() }
     }
 
-    /// The ABCI form: `index: true` on all attributes but those of [`NOT_INDEXED`].
+    /// The ABCI form: `index: true` on all attributes but those of `NOT_INDEXED`.
     #[must_use]
     pub fn into_abci(self) -> tendermint_proto::v0_38::abci::Event {
         tendermint_proto::v0_38::abci::Event {

@@ -26,7 +26,7 @@ pub use address::{ADDRESS_PREFIX, Address, COIN_TYPE, CONSENSUS_PREFIX, OPERATOR
 pub use coin::{BASE_DENOM, Coin, Coins, DISPLAY_DENOM, validate_denom};
 pub use context::{BlockCtx, BlockInfo, Ctx, Empty, ExecMode, InitCtx, QueryCtx, Time, TxCtx};
 pub use error::{Error, Fatal, ModuleError, Result, UserError, sdk};
-pub use event::{Event, NOT_INDEXED, attr};
+pub use event::{Event, attr};
 pub use gas::{GasConfig, GasMeter, KV_GAS};
 pub use genesis::{genesis_from_json, genesis_to_json};
 pub use module::{DynMsg, Handler, Invariant, Module, MsgRoute, MsgRouter};

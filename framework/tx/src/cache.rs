@@ -18,20 +18,24 @@ type ByHash = std::collections::HashMap<[u8; 32], Arc<CheckedTx>>;
 const SHARDS: usize = 16;
 /// Transactions kept in each of the two generations of a shard.
 const TXS: usize = (1 << 16) / SHARDS;
-/// Encoded bytes of the transactions of a generation of a shard. What is decoded takes a few times that.
-const BYTES: usize = (32 << 20) / SHARDS;
+/// What the transactions of a generation of a shard weigh together: a transfer is some 2,200 bytes.
+const WEIGHT: usize = (160 << 20) / SHARDS;
 
 /// Decoded transactions by the SHA-256 of all their bytes, with the signatures that were found good. It changes no
 /// result, only its cost.
 ///
-/// At most 131,072 transactions of at most 64 MiB together, by age.
+/// At most 131,072 transactions that weigh 320 MiB together, by age; and, till CheckTx comes to them, those of a batch that
+/// was decoded ahead of it, good or bad, which drive nothing out.
 #[derive(Debug, Default)]
-pub struct TxCache([Mutex<Generations>; SHARDS]);
+pub struct TxCache {
+    shards: [Mutex<Generations>; SHARDS],
+    expected: Mutex<Vec<Arc<CheckedTx>>>,
+}
 
 #[derive(Debug, Default)]
 struct Generations {
     young: ByHash,
-    young_bytes: usize,
+    young_weight: usize,
     old: ByHash,
 }
 
@@ -49,25 +53,36 @@ impl TxCache {
                 return Ok(Arc::clone(tx));
             }
         }
+        {
+            let mut expected = self.expected.lock();
+            if let Some(at) = expected.iter().position(|tx| tx.hash == hash) {
+                return Ok(expected.swap_remove(at));
+            }
+        }
         decode_hashed(bytes, hash, limits, router).map(Arc::new)
+    }
+
+    /// Hands transactions on to whoever decodes them next, once; those handed on before are forgotten.
+    pub fn expect(&self, txs: Vec<Arc<CheckedTx>>) {
+        *self.expected.lock() = txs;
     }
 
     /// Remembers a transaction that will come again: in a proposal, in a block.
     pub fn keep(&self, tx: &Arc<CheckedTx>) {
         let mut generations = self.shard(&tx.hash).lock();
-        let Generations { young, young_bytes, old } = &mut *generations;
+        let Generations { young, young_weight, old } = &mut *generations;
         if young.contains_key(&tx.hash) {
             return;
         }
-        if young.len() >= TXS || *young_bytes + tx.size > BYTES {
+        if young.len() >= TXS || *young_weight + tx.weight > WEIGHT {
             *old = std::mem::take(young);
-            *young_bytes = 0;
+            *young_weight = 0;
         }
-        *young_bytes += tx.size;
+        *young_weight += tx.weight;
         young.insert(tx.hash, Arc::clone(tx));
     }
 
     fn shard(&self, hash: &[u8; 32]) -> &Mutex<Generations> {
-        &self.0[usize::from(hash[0]) % SHARDS]
+        &self.shards[usize::from(hash[0]) % SHARDS]
     }
 }

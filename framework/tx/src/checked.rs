@@ -19,6 +19,9 @@ use crate::{
 /// The largest gas limit that ABCI can carry.
 const MAX_GAS_WANTED: u64 = (1 << 63) - 1;
 
+/// Memory that an encoded field or message may take beyond its bytes: a string of one byte, in its own allocation.
+const PART_BYTES: usize = 64;
+
 /// A transaction that was decoded strictly and passed every check that needs no state.
 pub struct CheckedTx {
     pub(crate) messages: Vec<Box<dyn DynMsg>>,
@@ -32,16 +35,21 @@ pub struct CheckedTx {
     pub(crate) signer_infos: Vec<SignerInfo>,
     /// Whether the key that a signer names, if any, gives its address.
     pub(crate) keys_match: Vec<bool>,
-    /// What each signature was found good for.
-    pub(crate) good: Vec<OnceLock<Good>>,
+    /// What the curve said of each signature.
+    pub(crate) verdicts: Vec<OnceLock<Verdict>>,
     pub(crate) signatures: Vec<Vec<u8>>,
+    /// The hash of what all signers sign, before what is different for each.
+    pub(crate) signed_by_all: OnceLock<Sha256>,
     pub(crate) hash: [u8; 32],
     pub(crate) size: usize,
+    /// About how much memory it takes, in bytes.
+    pub(crate) weight: usize,
 }
 
-/// What a signature covers besides the transaction's bytes.
+/// Whether a signature is good, and what that depends on besides the transaction's bytes.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Good {
+pub(crate) struct Verdict {
+    pub(crate) is_good: bool,
     pub(crate) chain_id: String,
     pub(crate) account_number: u64,
     pub(crate) key: PubKey,
@@ -228,13 +236,15 @@ pub(crate) fn decode_hashed(bytes: &[u8], hash: [u8; 32], limits: &Limits, route
         memo: body.memo,
         timeout_height: body.timeout_height,
         has_extension_options: !body.extension_options.is_empty(),
-        good: signers.iter().map(|_| OnceLock::new()).collect(),
+        verdicts: signers.iter().map(|_| OnceLock::new()).collect(),
         signers,
         signer_infos,
         keys_match,
         signatures: raw.signatures.into_iter().map(<[u8]>::to_vec).collect(),
+        signed_by_all: OnceLock::new(),
         hash,
         size: bytes.len(),
+        weight: bytes.len().saturating_add(budget.spent(limits).saturating_mul(PART_BYTES)),
     })
 }
 

@@ -35,6 +35,9 @@ impl std::fmt::Debug for Runtime<'_> {
     }
 }
 
+/// Transactions of the largest gas limit that a block has gas for.
+const TX_PART: u64 = 10;
+
 /// Gas of a block: each transaction adds what it used, up to its limit.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BlockGas {
@@ -53,6 +56,13 @@ impl BlockGas {
     #[must_use]
     pub fn limit(&self) -> Option<u64> {
         self.limit
+    }
+
+    /// What one transaction may want: a tenth. Gas that is wanted takes the place of other transactions, but is paid for
+    /// only where the fee is, and that can be gone by then.
+    #[must_use]
+    pub fn tx_limit(&self) -> Option<u64> {
+        self.limit.map(|limit| limit / TX_PART)
     }
 
     /// Gas used by the block so far.
@@ -100,7 +110,7 @@ pub fn run<B: KvRead>(
 
     let gas = if mode == ExecMode::Simulate { GasMeter::unlimited() } else { GasMeter::new(tx.fee.gas_limit) };
     result.gas_wanted = gas.limit();
-    let outcome = run_metered(rt, tx, state, block, mode, &gas, block_gas.limit(), &mut result);
+    let outcome = run_metered(rt, tx, state, block, mode, &gas, block_gas.tx_limit(), &mut result);
     result.gas_used = gas.used();
     let fits = !in_block || block_gas.add(gas.used().min(gas.limit()));
     match outcome {
@@ -133,10 +143,10 @@ fn run_metered<B: KvRead>(
     block: &BlockInfo,
     mode: ExecMode,
     gas: &GasMeter,
-    block_max_gas: Option<u64>,
+    max_gas: Option<u64>,
     result: &mut TxResult,
 ) -> Result<Option<Ran>> {
-    let input = AnteInput { tx, rt, block_max_gas };
+    let input = AnteInput { tx, rt, max_gas };
     let mut layer = Overlay::new(&*state);
     result.events = catch(|| {
         let mut ctx = TxCtx::new(&mut layer, block, gas, mode);

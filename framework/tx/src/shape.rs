@@ -24,6 +24,8 @@ pub(crate) struct Field {
     pub(crate) wire: WireType,
     /// Whether several numbers may come in one length-delimited value.
     packable: bool,
+    /// A bit of its own among the fields of a message that may come once; 0 for others.
+    pub(crate) once: u128,
     pub(crate) holds: Holds,
 }
 
@@ -80,10 +82,13 @@ impl Shapes {
                             Kind::Message(m) => (WireType::Bytes, Holds::Message(by_name[m.full_name()])),
                             _ => (WireType::Varint, Holds::Scalar),
                         };
-                        Field { number: field.number(), wire, packable: field.is_list(), holds }
+                        let once = u128::from(holds != Holds::Scalar && !field.is_list() && !field.is_map());
+                        Field { number: field.number(), wire, packable: field.is_list(), once, holds }
                     })
                     .collect();
                 fields.sort_by_key(|f| f.number);
+                assert!(fields.len() <= 128, "a message has more fields than bits");
+                fields.iter_mut().enumerate().for_each(|(at, field)| field.once <<= at);
                 Shape { name: message.full_name().to_owned(), fields }
             })
             .collect();

@@ -25,6 +25,11 @@ impl Budget {
         Self { depth: limits.depth, submessages: limits.submessages, fields: limits.fields }
     }
 
+    /// Fields and messages that were found.
+    pub(crate) fn spent(&self, limits: &Limits) -> usize {
+        (limits.submessages - self.submessages) + (limits.fields - self.fields)
+    }
+
     fn field(&mut self) -> Result<(), String> {
         self.fields = self.fields.checked_sub(1).ok_or("too many fields")?;
         Ok(())
@@ -36,9 +41,9 @@ impl Budget {
 pub(crate) fn walk(bytes: &[u8], root: &str, allow_non_critical: bool, budget: &mut Budget) -> Result<bool, String> {
     let shapes = &*SHAPES;
     let root = shapes.find(root).ok_or_else(|| format!("failed to retrieve the message of type {root:?}"))?;
-    let mut seen = false;
-    let mut stack = vec![(shapes.get(root), Reader(bytes))];
-    while let Some((shape, reader)) = stack.last_mut() {
+    let (mut seen, mut twice) = (false, None);
+    let mut stack = vec![(shapes.get(root), Reader(bytes), 0u128)];
+    while let Some((shape, reader, came)) = stack.last_mut() {
         if reader.is_empty() {
             stack.pop();
             continue;
@@ -53,18 +58,20 @@ pub(crate) fn walk(bytes: &[u8], root: &str, allow_non_critical: bool, budget: &
                     shape.name, tag.number, tag.wire, field.wire
                 ));
             }
-            Some(_) => {}
+            // A decoder would merge them into what this walk has not seen. Told last, for what else is wrong has the SDK's words.
+            Some(field) if field.once & *came != 0 => twice = Some((*shape, tag)),
+            Some(field) => *came |= field.once,
             None => seen |= unknown(shape, tag, allow_non_critical)?,
         }
         let value = reader.value(tag.wire).map_err(|e| no_value(tag, e))?;
         let inner = match field.map(|f| f.holds) {
             None | Some(Holds::Scalar) => continue,
-            Some(Holds::Message(index)) => (shapes.get(index), Reader(value)),
+            Some(Holds::Message(index)) => (shapes.get(index), Reader(value), 0),
             Some(Holds::Any) => {
                 let (type_url, inner, unknown) = any(value, allow_non_critical, budget)?;
                 seen |= unknown;
                 let index = shapes.resolve(type_url).ok_or_else(|| format!("unable to resolve type URL {type_url}"))?;
-                (shapes.get(index), Reader(inner))
+                (shapes.get(index), Reader(inner), 0)
             }
         };
         if stack.len() >= budget.depth {
@@ -73,7 +80,10 @@ pub(crate) fn walk(bytes: &[u8], root: &str, allow_non_critical: bool, budget: &
         budget.submessages = budget.submessages.checked_sub(1).ok_or("too many messages")?;
         stack.push(inner);
     }
-    Ok(seen)
+    match twice {
+        Some((shape, tag)) => Err(format!("{:?}: the message {{TagNum: {}}} is given twice", shape.name, tag.number)),
+        None => Ok(seen),
+    }
 }
 
 /// The type URL and the value of an `Any`; the last of each counts, as for any decoder.

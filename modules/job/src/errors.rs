@@ -52,6 +52,8 @@ pub enum JobError {
     NoJobs,
     #[error("invalid text in {0}")]
     BadText(&'static str),
+    #[error("job {job:?} names {dependency:?} twice among its dependencies")]
+    RepeatedDependency { job: String, dependency: String },
 }
 
 impl ModuleError for JobError {
@@ -82,6 +84,7 @@ impl ModuleError for JobError {
             Self::BadReason(_) => 22,
             Self::NoJobs => 23,
             Self::BadText(_) => 24,
+            Self::RepeatedDependency { .. } => 25,
         }
     }
 }

@@ -18,8 +18,8 @@ use crate::{
     errors::JobError,
     params, spec,
     state::{
-        ASSIGNMENTS, CLOCK, DUE_HEIGHT, DUE_TIME, EDGES, FRESH, JOBS, SLASH_IDS, SLASHES, WAITING, WORK_HEIGHT,
-        WORK_TIME,
+        ASSIGNMENTS, CLOCK, DUE_HEIGHT, DUE_TIME, EDGES, FRESH, JOBS, REVEAL_WINDOWS, SLASH_IDS, SLASHES, WAITING,
+        WORK_HEIGHT, WORK_TIME,
     },
     table::{self, FATAL_REPORTS, is_acked, is_committed},
     types::{Assignment, AssignmentKey, End, Job, Task},
@@ -39,6 +39,11 @@ pub fn get(state: &dyn KvRead, id: u64) -> Result<Job> {
 pub fn assignment(state: &dyn KvRead, key: AssignmentKey) -> Result<Assignment> {
     let (job, attempt, replica) = key;
     Ok(ASSIGNMENTS.get(state, key)?.ok_or(JobError::UnknownAssignment { job, attempt, replica })?)
+}
+
+/// Whether the commitments to a job have closed, so that they may be opened.
+pub fn reveals_open(state: &dyn KvRead, id: u64) -> Result<bool> {
+    Ok(REVEAL_WINDOWS.get(state, id)?.ok_or(JobError::UnknownJob(id))?.reveal_close_height > 0)
 }
 
 /// All assignments of one attempt by replica, ended ones included. Bounded by quorum and replacements.

@@ -76,7 +76,7 @@ pub fn check(spec: &JobSpec) -> Result<()> {
     requirements(spec.resources.as_ref().unwrap_or(&Resources::default()))?;
     check_limits(spec)?;
     check_terms(spec)?;
-    spec.dependencies.iter().try_for_each(|name| check_name(name))
+    check_dependencies(spec)
 }
 
 /// Checks the label of a graph.
@@ -236,6 +236,19 @@ fn check_name(name: &str) -> Result<()> {
         && bytes.next().is_some_and(alnum)
         && bytes.all(|b| alnum(b) || matches!(b, b'.' | b'_' | b'-'));
     if good { Ok(()) } else { Err(JobError::BadName(name.chars().take(80).collect()).into()) }
+}
+
+/// Names, each once: they are stored as they came, so that the number of different ones would bound nothing.
+fn check_dependencies(spec: &JobSpec) -> Result<()> {
+    let mut seen = BTreeSet::new();
+    for name in &spec.dependencies {
+        check_name(name)?;
+        if !seen.insert(name) {
+            let (job, dependency) = (spec.name.clone(), name.clone());
+            return Err(JobError::RepeatedDependency { job, dependency }.into());
+        }
+    }
+    Ok(())
 }
 
 /// Checks that a text is a CIDv1 in the one spelling that is hashed: lower-case base 32.

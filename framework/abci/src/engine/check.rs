@@ -3,23 +3,27 @@
 use gantry_core::BlockInfo;
 use gantry_store::{Changes, Overlay, Snapshot};
 
+use super::{backlog::Backlog, room::Room};
+
 /// The check state. Each CheckTx that passes leaves its fee and sequence here; Commit starts it anew.
 #[derive(Debug)]
 pub(crate) struct CheckState {
     pub(crate) state: Overlay<Snapshot>,
     /// The block that would come next, with the time of the last one.
     pub(crate) block: BlockInfo,
-    /// Limit on the gas of a transaction.
+    /// Gas of a block.
     pub(crate) max_gas: Option<u64>,
+    /// What waits.
+    pub(crate) backlog: Backlog,
 }
 
 impl CheckState {
-    /// The state after `last`, with `genesis` on it while nothing is committed.
-    pub(crate) fn new(base: Snapshot, genesis: Option<Changes>, next: BlockInfo, max_gas: Option<u64>) -> Self {
+    /// The state after `last`, with `genesis` on it while nothing is committed; `room` is that of an empty block.
+    pub(crate) fn new(base: Snapshot, genesis: Option<Changes>, next: BlockInfo, room: Room) -> Self {
         let mut state = Overlay::new(base);
         if let Some(genesis) = genesis {
             state.apply(genesis);
         }
-        Self { state, block: next, max_gas }
+        Self { state, block: next, max_gas: room.all.gas, backlog: Backlog::new(room) }
     }
 }

@@ -3,6 +3,7 @@
 //! Three parts with a lock each, so that no connection waits for another: consensus (phases, candidates), the check state
 //! of the mempool, and the last committed state that queries read. Locks are taken in that order.
 
+mod backlog;
 mod block;
 mod candidates;
 pub(crate) mod chain;
@@ -11,6 +12,7 @@ mod definition;
 mod export;
 mod inputs;
 mod lanes;
+mod room;
 mod sync;
 mod txs;
 
@@ -29,10 +31,10 @@ use tendermint_proto::{
 pub use definition::{Definition, Order};
 pub use export::Exported;
 pub(crate) use inputs::without_extensions;
-pub use lanes::{Lane, Lanes};
+pub use lanes::{Kind, Lanes};
 pub use sync::SnapshotOptions;
 
-pub(crate) use self::{block::Executed, candidates::Candidates, check::CheckState, inputs::BlockInputs};
+pub(crate) use self::{block::Executed, candidates::Candidates, check::CheckState, inputs::BlockInputs, room::Space};
 use crate::{
     phase::Phase,
     stop::{Halt, Stop},
@@ -90,7 +92,7 @@ pub(crate) struct Genesis {
     pub(crate) changes: Changes,
     /// As the block before the first.
     pub(crate) block: BlockInfo,
-    pub(crate) max_gas: Option<u64>,
+    pub(crate) space: Space,
 }
 
 /// A committed state and the block that made it.
@@ -102,7 +104,8 @@ pub struct View {
     pub block: BlockInfo,
     /// The app hash of this state: what the next block's header carries.
     pub app_hash: [u8; 32],
-    pub(crate) max_gas: Option<u64>,
+    /// What the next block may hold.
+    pub(crate) space: Space,
 }
 
 /// SHA-256 of nothing: the app hash before the first block, as in the SDK.
@@ -142,7 +145,8 @@ impl Engine {
             store,
         });
         let view = Arc::new(parts.latest_view()?);
-        let check = CheckState::new(view.state.clone(), None, next_block(&view.block, view.app_hash), view.max_gas);
+        let next = next_block(&view.block, view.app_hash);
+        let check = CheckState::new(view.state.clone(), None, next, parts.room(view.space));
         Ok(Self(Arc::new(Inner {
             consensus: Mutex::new(Consensus {
                 phase: Phase::at_start(view.block.height),
@@ -247,7 +251,7 @@ impl Engine {
     /// Makes a state the latest, for queries and for the mempool.
     pub(crate) fn publish(&self, view: View) {
         let next = next_block(&view.block, view.app_hash);
-        let check = CheckState::new(view.state.clone(), None, next, view.max_gas);
+        let check = CheckState::new(view.state.clone(), None, next, self.parts().room(view.space));
         *self.0.check.lock() = check;
         *self.0.latest.write() = Arc::new(view);
     }
@@ -349,8 +353,8 @@ impl Parts {
                 block.height
             )));
         }
-        let max_gas = chain::max_gas(&chain::params(&state)?);
-        Ok(View { state, block, app_hash: self.store.app_hash(), max_gas })
+        let space = Space::of_block(&chain::params(&state)?);
+        Ok(View { state, block, app_hash: self.store.app_hash(), space })
     }
 
     /// A committed state before the last one.
@@ -358,11 +362,11 @@ impl Parts {
         let read = || -> Result<View, StoreError> {
             let state = self.store.snapshot_at(height)?;
             let block = chain::block(&state)?.unwrap_or_default();
-            let max_gas = chain::max_gas(&chain::params(&state)?);
+            let space = Space::of_block(&chain::params(&state)?);
             // What the block after it carries.
             let next = self.store.snapshot_at(height + 1)?;
             let app_hash = chain::block(&next)?.unwrap_or_default().previous_app_hash;
-            Ok(View { state, block, app_hash, max_gas })
+            Ok(View { state, block, app_hash, space })
         };
         read().map_err(|error| match error {
             StoreError::HeightUnavailable { .. } => sdk::invalid_request(format!(

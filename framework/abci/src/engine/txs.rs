@@ -22,13 +22,12 @@ pub(super) fn run_block(
     inputs: &BlockInputs,
 ) -> Result<(Vec<ExecTxResult>, Coins), Stop> {
     let txs = parts.decode_all(&inputs.txs);
-    let ante = parts.definition.ante.as_ref();
-    txs.par_iter().flatten().for_each(|tx| {
-        tx.verify_ahead(&*state, ante, &inputs.block.chain_id);
-    });
-
     let runtime = parts.runtime();
     let mut gas = BlockGas::new(chain::max_gas(&chain::params(state)?));
+    txs.par_iter().flatten().for_each(|tx| {
+        runtime.verify_ahead(tx, &*state, &inputs.block, ExecMode::Finalize, &gas);
+    });
+
     let mut fees = Coins::new();
     let mut results = Vec::with_capacity(txs.len());
     for tx in &txs {
@@ -66,6 +65,28 @@ impl Parts {
     }
 }
 
+impl CheckState {
+    /// The ante, for a transaction that a block could hold and that there is room for; then it waits here, too.
+    fn run(&mut self, parts: &Parts, tx: Result<&Arc<CheckedTx>, &Error>, mode: ExecMode) -> Result<TxResult, Stop> {
+        let Self { state, block, max_gas, backlog } = self;
+        let mut kind = None;
+        let tx = tx.map_err(Error::clone).and_then(|tx| {
+            let new = parts.kind_of(state, block.height, tx)?;
+            backlog.require_size(tx)?;
+            if mode == ExecMode::Check {
+                backlog.admit(&new, tx)?;
+            }
+            kind = Some(new);
+            Ok(tx.as_ref())
+        });
+        let result = run(&parts.runtime(), &tx, state, block, mode, &mut BlockGas::new(*max_gas))?;
+        if let (Ok(tx), Some(kind), true) = (tx, kind, result.is_ok()) {
+            backlog.add(kind, tx);
+        }
+        Ok(result)
+    }
+}
+
 impl Engine {
     /// CheckTx: the ante on the check state.
     pub(crate) fn check_transaction(&self, tx: &[u8], mode: ExecMode) -> Result<TxResult, Stop> {
@@ -74,33 +95,26 @@ impl Engine {
         if let (Ok(tx), ExecMode::Check) = (&tx, mode) {
             self.verify_ahead(tx);
         }
-        let result = {
-            let mut check = self.check();
-            let CheckState { state, block, max_gas } = &mut *check;
-            run(&parts.runtime(), &tx, state, block, mode, &mut BlockGas::new(*max_gas))?
-        };
+        let result = self.check().run(parts, tx.as_ref(), mode)?;
         if let (Ok(tx), true) = (&tx, result.is_ok()) {
             parts.txs.keep(tx);
         }
         Ok(result)
     }
 
-    /// Decodes transactions that CheckTx will be asked about and verifies their signatures, in parallel. Only those that
-    /// are well signed are remembered.
+    /// Decodes transactions that CheckTx will be asked about next and verifies their signatures, in parallel.
     pub(crate) fn check_ahead(&self, txs: Vec<&Bytes>) {
         if txs.len() > 1 {
-            txs.into_par_iter().filter_map(|bytes| self.parts().decode(bytes).ok()).for_each(|tx| {
-                if self.verify_ahead(&tx) {
-                    self.parts().txs.keep(&tx);
-                }
-            });
+            let decoded = txs.into_par_iter().filter_map(|bytes| self.parts().decode(bytes).ok());
+            self.parts().txs.expect(decoded.inspect(|tx| self.verify_ahead(tx)).collect());
         }
     }
 
     /// Asks the curve outside of every lock, with the accounts of the last committed state.
-    fn verify_ahead(&self, tx: &CheckedTx) -> bool {
+    fn verify_ahead(&self, tx: &CheckedTx) {
         let latest = self.latest();
-        tx.verify_ahead(&latest.state, self.definition().ante.as_ref(), &latest.block.chain_id)
+        let gas = BlockGas::new(latest.space.gas);
+        self.parts().runtime().verify_ahead(tx, &latest.state, &latest.block, ExecMode::Check, &gas);
     }
 
     /// Runs a transaction on a copy of the check state, which sees what the mempool holds; keeps nothing.
@@ -135,6 +149,6 @@ impl Engine {
     pub(crate) fn check_from(&self, genesis: &Genesis) {
         let base = self.latest().state.clone();
         let next = next_block(&genesis.block, super::EMPTY_APP_HASH);
-        *self.check() = CheckState::new(base, Some(genesis.changes.clone()), next, genesis.max_gas);
+        *self.check() = CheckState::new(base, Some(genesis.changes.clone()), next, self.parts().room(genesis.space));
     }
 }

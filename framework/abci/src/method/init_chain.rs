@@ -8,7 +8,7 @@ use tendermint_proto::v0_38::{
 
 use super::height;
 use crate::{
-    engine::{EMPTY_APP_HASH, Engine, Genesis, Parts, chain},
+    engine::{EMPTY_APP_HASH, Engine, Genesis, Parts, Space, chain},
     stop::Stop,
 };
 
@@ -45,7 +45,7 @@ pub(crate) fn init_chain(engine: &Engine, request: RequestInitChain) -> Result<R
     write_app_state(engine.parts(), &mut state, &block, &app_state)
         .map_err(|error| Stop::from(error.context("genesis")))?;
 
-    let genesis = Genesis { changes: state.into_changes(), block, max_gas: chain::max_gas(&params) };
+    let genesis = Genesis { changes: state.into_changes(), block, space: Space::of_block(&params) };
     engine.check_from(&genesis);
     consensus.genesis = Some(genesis);
     consensus.candidates.clear();

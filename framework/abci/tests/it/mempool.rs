@@ -1,5 +1,7 @@
-use gantry_abci::testing::TestChain;
+use gantry_abci::testing::{MAX_GAS, TestChain};
 use gantry_keyring::TxBuilder;
+
+use tendermint_proto::v0_38::abci::ResponseCheckTx;
 
 use crate::support::{FEE, Probe, START, app_state, coins, definition, users};
 
@@ -35,6 +37,52 @@ fn checks_see_fees_that_the_mempool_will_take() {
     assert_eq!(chain.check(rich(START - 10, 0)).code, 0);
     let poor = chain.check(rich(FEE, 1));
     assert_eq!((poor.codespace.as_str(), poor.code), ("sdk", 5));
+}
+
+/// CometBFT offers what came first, so what is in a hurry may not have many blocks' worth before it.
+#[test]
+fn what_waits_leaves_room_for_the_market_and_for_duties() {
+    let mut chain = chain();
+    let users = users();
+    let next = std::cell::Cell::new(0);
+    let tx = |lane: &str| {
+        let sequence = next.get();
+        next.set(sequence + 1);
+        let tx = TxBuilder::new().message(&users[0].transfer(users[1].address(), 1)).fee(coins(1)).memo(lane);
+        users[0].sign(tx.gas_limit(MAX_GAS as u64 / 10), sequence)
+    };
+    let full = |answer: ResponseCheckTx| {
+        next.set(next.get() - 1);
+        assert_eq!((answer.codespace.as_str(), answer.code), ("sdk", 20), "{answer:?}");
+    };
+    let mut waiting = Vec::new();
+    let mut wait = |chain: &TestChain, lane, times| {
+        for _ in 0..times {
+            let tx = tx(lane);
+            assert_eq!(chain.check(tx.clone()).code, 0);
+            waiting.push(tx);
+        }
+    };
+    // Five blocks' worth, of which bulk has four fifths.
+    wait(&chain, "", 40);
+    full(chain.check(tx("")));
+    wait(&chain, "m", 10);
+    full(chain.check(tx("m")));
+    wait(&chain, "s1", 1);
+    full(chain.check(tx("s1")));
+    wait(&chain, "s2", 1);
+
+    // A block of what came first; what is checked again is never refused for that.
+    let block: Vec<_> = waiting.drain(..9).collect();
+    chain.deliver(block);
+    for tx in &waiting {
+        assert_eq!(chain.recheck(tx.clone()).code, 0);
+    }
+    for _ in 0..7 {
+        assert_eq!(chain.check(tx("m")).code, 0);
+    }
+    full(chain.check(tx("m")));
+    full(chain.check(tx("")));
 }
 
 #[test]

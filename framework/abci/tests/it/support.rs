@@ -10,7 +10,7 @@ use cosmos_sdk_proto::cosmos::{
     bank::v1beta1::MsgSend,
     base::v1beta1::Coin,
 };
-use gantry_abci::{Definition, Lane, Lanes, Order, testing::CHAIN_ID};
+use gantry_abci::{Definition, Kind, Lanes, Order, testing::CHAIN_ID};
 use gantry_auth::{Auth, ModuleAccountSpec};
 use gantry_bank::Bank;
 use gantry_core::{
@@ -162,13 +162,13 @@ const MODULES: &[&str] = &["auth", "bank", "probe"];
 /// The part of a block that bulk may fill.
 pub(crate) const BULK_PERCENT: u64 = 80;
 
-/// A lane by the memo: `s`, `m`, or anything else. One memo panics.
-fn lane_of(_: &dyn KvRead, _: u64, tx: &CheckedTx) -> Result<Lane> {
+/// What the memo says: a duty of a name for `s` and the name, the market for `m`, or anything else. One memo panics.
+fn kind_of(_: &dyn KvRead, _: u64, tx: &CheckedTx) -> Result<Kind> {
     assert_ne!(tx.memo(), "panic", "asked to panic");
-    Ok(match tx.memo() {
-        "s" => Lane::System,
-        "m" => Lane::Market,
-        _ => Lane::Bulk,
+    Ok(match (tx.memo(), tx.memo().strip_prefix('s')) {
+        (_, Some(name)) => Kind::Duty(name.into()),
+        ("m", _) => Kind::Market,
+        _ => Kind::Bulk,
     })
 }
 
@@ -181,7 +181,7 @@ pub(crate) fn definition(probe: &Probe) -> Definition {
         order: Order { init_genesis: MODULES, begin_block: MODULES, end_block: MODULES },
         messages: vec![|| MsgRoute::of::<Panics>("auth")],
         ante: Box::new(Accounts),
-        lanes: Lanes { lane_of, bulk_percent: BULK_PERCENT },
+        lanes: Lanes { kind_of, bulk_percent: BULK_PERCENT },
         credit_fees: |ctx, fees| gantry_bank::keeper::credit_fees(ctx, fees),
     }
 }

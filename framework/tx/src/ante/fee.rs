@@ -4,12 +4,18 @@ use gantry_core::{Ctx, Error, Event, ExecMode, Result, TxCtx, attr, sdk};
 
 use super::AnteInput;
 
-pub(super) fn step(ctx: &mut TxCtx<'_>, input: &AnteInput<'_>) -> Result<()> {
+/// What the operator asks.
+pub(super) fn price(ctx: &mut TxCtx<'_>, input: &AnteInput<'_>) -> Result<()> {
     let fee = &input.tx.fee;
-    let mode = ctx.mode();
-    if matches!(mode, ExecMode::Check | ExecMode::Recheck) {
-        input.rt.min_gas_prices.require(&fee.amount, fee.gas_limit)?;
+    match ctx.mode() {
+        ExecMode::Check | ExecMode::Recheck => input.rt.min_gas_prices.require(&fee.amount, fee.gas_limit),
+        ExecMode::Simulate | ExecMode::Finalize => Ok(()),
     }
+}
+
+pub(super) fn step(ctx: &mut TxCtx<'_>, input: &AnteInput<'_>) -> Result<()> {
+    price(ctx, input)?;
+    let fee = &input.tx.fee;
     if fee.granter.is_some() {
         return Err(sdk::invalid_request("fee grants are not enabled"));
     }

@@ -1,4 +1,4 @@
-//! A transaction says how much gas it may use: some, and not more than a block has.
+//! A transaction says how much gas it may use: some, and not more than one may have.
 
 use gantry_core::{ExecMode, Result, TxCtx, sdk};
 
@@ -9,10 +9,10 @@ pub(super) fn step(ctx: &mut TxCtx<'_>, input: &AnteInput<'_>) -> Result<()> {
     if gas == 0 && ctx.mode() != ExecMode::Simulate {
         return Err(sdk::invalid_gas_limit("must provide positive gas"));
     }
-    match input.block_max_gas {
-        Some(max) if gas > max => {
-            Err(sdk::invalid_gas_limit(format!("tx gas limit {gas} exceeds block max gas {max}")))
-        }
+    match input.max_gas {
+        Some(max) if gas > max => Err(sdk::invalid_gas_limit(format!(
+            "tx gas limit {gas} exceeds {max}, which is a transaction's part of a block"
+        ))),
         _ => Ok(()),
     }
 }

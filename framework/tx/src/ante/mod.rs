@@ -36,6 +36,10 @@ pub const ANTE: &[(&str, AnteStep)] = &[
     ("sequences", sequence::step),
 ];
 
+/// The steps that look at no account. Each is a step of [`ANTE`] or the beginning of one.
+pub(crate) const WITHOUT_ACCOUNTS: &[AnteStep] =
+    &[gas::step, extension::step, timeout::step, memo::step, size::step, fee::price, signature_count::step];
+
 /// What a step sees besides the state.
 #[derive(Clone, Copy, Debug)]
 pub struct AnteInput<'a> {
@@ -43,8 +47,8 @@ pub struct AnteInput<'a> {
     pub tx: &'a CheckedTx,
     /// What it runs with.
     pub rt: &'a Runtime<'a>,
-    /// Consensus parameter.
-    pub block_max_gas: Option<u64>,
+    /// Gas that a transaction may want.
+    pub max_gas: Option<u64>,
 }
 
 impl AnteInput<'_> {

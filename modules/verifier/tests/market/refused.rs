@@ -168,6 +168,7 @@ const CASES: &[(&str, Change, (&str, u32))] = &[
         ("job", 17),
     ),
     ("a dependency on itself", |s| s.dependencies = vec!["one".into()], ("job", 12)),
+    ("a dependency named twice", |s| s.dependencies = vec!["two".into(), "two".into()], ("job", 25)),
     ("an unknown dependency", |s| s.dependencies = vec!["two".into()], ("job", 11)),
     (
         "an unknown output",
