@@ -18,6 +18,7 @@ use crate::{Changes, KvRead, StoreError, StoreName, fail};
 use keeper::{Discard, Keeper};
 use parking_lot::{Mutex, RwLock};
 use prost::Message;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 use rocks::Rocks;
 use rows::{ChangeLog, CommitRow, TipRow};
 use std::collections::BTreeMap;
@@ -124,6 +125,9 @@ struct Shared {
     rebuild: Mutex<()>,
     /// The trees of a height on those that were saved last, for the next block to go on with; see [`keeper`].
     moved: Mutex<Option<Arc<Forest>>>,
+    /// Where saved trees are checked and past ones rebuilt while blocks go on: on rayon's own threads, which blocks need,
+    /// each of their jobs would wait behind all of this.
+    background: ThreadPool,
     discard: Discard,
 }
 
@@ -354,6 +358,7 @@ impl Store {
             history: RwLock::new(history),
             rebuild: Mutex::new(()),
             moved: Mutex::new(None),
+            background: background(),
             discard: Discard::start(),
         });
         Ok(Self { keeper: Keeper::start(Arc::clone(&shared)), shared, commit: Mutex::new(()) })
@@ -487,6 +492,13 @@ impl Store {
     }
 }
 
+/// Threads for half of the processors, so that what lasts there leaves the others to blocks.
+fn background() -> ThreadPool {
+    let threads = ThreadPoolBuilder::new().num_threads(rayon::current_num_threads().div_ceil(2));
+    let threads = threads.thread_name(|number| format!("store-trees-{number}"));
+    threads.build().expect("the process can start threads")
+}
+
 impl Tip {
     /// The first height of the `window` before the last one.
     fn oldest(&self, window: u64) -> u64 {
@@ -552,7 +564,9 @@ impl Shared {
             let oldest = later.first().copied().unwrap_or(latest);
             return Err(StoreError::HeightUnavailable { height, oldest, latest });
         }
-        let start = Forest::load_newest(&self.rocks, &saved)?;
-        Forest::replay(&self.rocks, start, height, |forest| self.remember(forest, latest))
+        self.background.install(|| {
+            let start = Forest::load_newest(&self.rocks, &saved)?;
+            Forest::replay(&self.rocks, start, height, |forest| self.remember(forest, latest))
+        })
     }
 }

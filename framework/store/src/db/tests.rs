@@ -484,6 +484,37 @@ fn trees_go_on_from_the_file_that_was_saved_last() {
     }
 }
 
+#[test]
+fn what_goes_on_beside_blocks_takes_none_of_their_threads() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir);
+    // Trees that are worth several threads.
+    let mut overlay = Overlay::new(Nothing);
+    (0..20_000u32).for_each(|key| overlay.set(BANK, key.to_be_bytes().to_vec(), vec![1]).unwrap());
+    let mut changes = overlay.into_changes();
+    for height in 1..=12 {
+        store.commit(store.prepare(height, changes).unwrap(), b"").unwrap();
+        store.keeper.settle();
+        changes = block(height + 1);
+    }
+    let candidate = store.prepare(13, changes).unwrap();
+    // Every thread of rayon's is busy for as long as it takes.
+    let busy = Arc::new(std::sync::Barrier::new(rayon::current_num_threads() + 1));
+    let waiting = Arc::clone(&busy);
+    rayon::spawn_broadcast(move |_| {
+        waiting.wait();
+        waiting.wait();
+    });
+    busy.wait();
+    store.commit(candidate, b"").unwrap();
+    store.keeper.settle();
+    let saved = store.shared.rocks.saved_trees().unwrap();
+    let rebuilt = store.shared.history.read().forests.range(..=9).next().is_none();
+    let proven = store.prove(9, "bank", &[0; 4]);
+    busy.wait();
+    assert_eq!((saved.last(), rebuilt, proven.unwrap().0), (Some(&13), true, Some(vec![1])));
+}
+
 // --- crashes ---
 
 /// Runs the chain in the folder `GANTRY_STORE_DIR`, saying every height, until it is killed. Not a test by itself.
