@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use gantry_core::{BlockInfo, Error, Invariant, Module, MsgRouter, QueryRoute, sdk};
-use gantry_store::{Changes, Snapshot, Store, StoreError};
+use gantry_store::{Changes, ProofOp, Snapshot, Store, StoreError, StoreName};
 use gantry_tx::{MinGasPrices, TxCache};
 use parking_lot::{Mutex, RwLock};
 use tendermint_proto::{
@@ -104,6 +104,9 @@ pub struct View {
     pub app_hash: [u8; 32],
     pub(crate) max_gas: Option<u64>,
 }
+
+/// A value and what proves it.
+type Proven = (Option<Vec<u8>>, Vec<ProofOp>);
 
 /// SHA-256 of nothing: the app hash before the first block, as in the SDK.
 pub const EMPTY_APP_HASH: [u8; 32] = [
@@ -200,19 +203,46 @@ impl Engine {
     pub fn view(&self, height: u64) -> Result<Arc<View>, Error> {
         let latest = self.latest();
         let last = latest.block.height;
+        match self.committed(height, last)? {
+            height if height == last => Ok(latest),
+            height => self.0.parts.past_view(height, last).map(Arc::new),
+        }
+    }
+
+    /// The value of a row at a height, 0 being the latest, with the proof of it or of its absence; and the height. The window
+    /// of proofs is its own: a state that cannot be read any more may be proven.
+    ///
+    /// # Errors
+    /// As [`Engine::view`]; sdk/18 for the first height, and sdk/6 where there was no such store yet.
+    pub(crate) fn prove(&self, height: u64, store: StoreName, key: &[u8]) -> Result<(u64, Proven), Error> {
+        let last = self.latest().block.height;
+        let height = self.committed(height, last)?;
+        if height == 1 {
+            return Err(sdk::invalid_request(
+                "cannot query with proof when height <= 1; please provide a valid height",
+            ));
+        }
+        match self.store().prove(height, store.as_str(), key) {
+            Ok(proven) => Ok((height, proven)),
+            Err(error @ StoreError::UnknownStore(_)) => {
+                Err(sdk::unknown_request(format!("{error} at height {height}")))
+            }
+            Err(error) => Err(past_error(error, height, last)),
+        }
+    }
+
+    /// A height up to the `last`; 0 is that.
+    fn committed(&self, height: u64, last: u64) -> Result<u64, Error> {
         if last == 0 {
             let name = self.definition().name;
             return Err(sdk::invalid_height(format!("{name} is not ready; please wait for first block")));
-        }
-        if height == 0 || height == last {
-            return Ok(latest);
         }
         if height > last {
             return Err(sdk::invalid_height(format!(
                 "cannot query with height in the future; please provide a valid height: {height} > {last}"
             )));
         }
-        self.0.parts.past_view(height, last).map(Arc::new)
+        Ok(if height == 0 { last } else { height })
     }
 
     /// Forgets what was executed ahead of a decision. For the supervisor, when CometBFT has gone.
@@ -364,11 +394,16 @@ impl Parts {
             let app_hash = chain::block(&next)?.unwrap_or_default().previous_app_hash;
             Ok(View { state, block, app_hash, max_gas })
         };
-        read().map_err(|error| match error {
-            StoreError::HeightUnavailable { .. } => sdk::invalid_request(format!(
-                "failed to load state at height {height}; {error} (latest height: {last})"
-            )),
-            other => other.into(),
-        })
+        read().map_err(|error| past_error(error, height, last))
+    }
+}
+
+/// What is said of a height that is not kept.
+fn past_error(error: StoreError, height: u64, last: u64) -> Error {
+    match error {
+        StoreError::HeightUnavailable { .. } => {
+            sdk::invalid_request(format!("failed to load state at height {height}; {error} (latest height: {last})"))
+        }
+        other => other.into(),
     }
 }
