@@ -86,14 +86,18 @@ impl Forest {
         Ok(true)
     }
 
-    /// Maps the trees saved at `height`; none at 0.
+    /// Maps the trees saved at `height`; none at 0. A file is checked when it is mapped first.
     pub(super) fn load(rocks: &Rocks, height: u64) -> Result<Self, StoreError> {
         let Some(folder) = rocks.trees().filter(|_| height > 0) else { return Ok(Self::default()) };
+        if let Some(forest) = rocks.mapped.lock().get(&height) {
+            return Ok(forest.clone());
+        }
         let saved = commitment::open(&path(folder, height))?;
         let trees: Result<_, StoreError> =
             saved.into_iter().map(|(name, tree)| Ok((rocks.resolve(&name)?, tree))).collect();
         let forest = Self { height, trees: trees?, base: height, ..Self::default() };
         forest.check(&rocks.commit_row(height)?)?;
+        rocks.mapped.lock().insert(height, forest.clone());
         Ok(forest)
     }
 
@@ -120,11 +124,11 @@ impl Forest {
     /// included, and returns the last.
     pub(super) fn replay(
         rocks: &Rocks,
-        start: Self,
+        start: Arc<Self>,
         until: u64,
         mut each: impl FnMut(Arc<Self>),
     ) -> Result<Arc<Self>, StoreError> {
-        let mut forest = Arc::new(start);
+        let mut forest = start;
         if forest.height > 0 {
             each(Arc::clone(&forest));
         }
@@ -178,6 +182,7 @@ pub(super) fn clean(rocks: &Rocks) -> Result<Vec<u64>, StoreError> {
 /// Removes all files of saved trees but those of the heights `keep`. Trees that stand on one go on to do so.
 pub(super) fn drop_files(rocks: &Rocks, keep: &[u64]) -> Result<(), StoreError> {
     let Some(folder) = rocks.trees() else { return Ok(()) };
+    rocks.mapped.lock().retain(|height, _| keep.contains(height));
     let failed = |error: io::Error| StoreError::Io(format!("{}: {error}", folder.display()));
     for entry in fs::read_dir(folder).map_err(failed)? {
         let entry = entry.map_err(failed)?;

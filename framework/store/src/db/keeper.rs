@@ -155,7 +155,7 @@ fn move_on(shared: &Shared, moving: &mut Option<Arc<Forest>>) -> Result<(), Stor
             shared.discard.later(shared.history.write().take_whole(shared.options.history_rows));
             return Ok(());
         }
-        let replay = || Forest::replay(&shared.rocks, Forest::clone(&trees), tip.forest.height, drop);
+        let replay = || Forest::replay(&shared.rocks, Arc::clone(&trees), tip.forest.height, drop);
         trees = shared.background.install(replay)?;
         *shared.moved.lock() = Some(Arc::clone(&trees));
         if shared.tip().forest.height == trees.height {

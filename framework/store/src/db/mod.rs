@@ -131,18 +131,36 @@ struct Shared {
     discard: Discard,
 }
 
+/// How many of the past trees that proofs asked for are kept, whatever memory is meant for.
+const REBUILT: usize = 2;
+
 /// Trees by height, as many as memory is meant for; the others of the proof window are on disk.
 #[derive(Default)]
 struct History {
     forests: BTreeMap<u64, Arc<Forest>>,
     /// The rows that the blocks of these heights changed.
     rows: u64,
+    /// Those that were rebuilt last, the newest at the end: in `forests` old ones are the first to give way.
+    rebuilt: Vec<Arc<Forest>>,
 }
 
 impl History {
+    /// The last trees up to a height.
+    fn before(&self, height: u64) -> Option<Arc<Forest>> {
+        let last = self.forests.range(..=height).next_back().map(|(_, forest)| forest);
+        let rebuilt = self.rebuilt.iter().filter(|forest| forest.height <= height);
+        rebuilt.chain(last).max_by_key(|forest| forest.height).map(Arc::clone)
+    }
+
+    /// Keeps trees that were rebuilt. Returns those that gave way.
+    fn keep(&mut self, forest: Arc<Forest>) -> Option<Arc<Forest>> {
+        self.rebuilt.push(forest);
+        (self.rebuilt.len() > REBUILT).then(|| self.rebuilt.remove(0))
+    }
+
     /// Adds trees. Returns those that gave way: the oldest, while they are too many or older than `oldest`.
     fn add(&mut self, forest: Arc<Forest>, oldest: u64, rows: u64) -> Vec<Arc<Forest>> {
-        let mut gone = Vec::new();
+        let mut gone: Vec<_> = self.rebuilt.extract_if(.., |forest| forest.height < oldest).collect();
         self.rows += forest.changed;
         if let Some(double) = self.forests.insert(forest.height, forest) {
             self.rows -= double.changed;
@@ -160,9 +178,11 @@ impl History {
 
     /// Takes out those that are in memory as a whole and larger than all changed rows may be together.
     fn take_whole(&mut self, rows: u64) -> Vec<Arc<Forest>> {
-        let whole = self.forests.extract_if(.., |_, forest| forest.base == 0 && forest.rows() > rows);
-        let whole: Vec<_> = whole.map(|(_, forest)| forest).collect();
+        let is_whole = |forest: &Forest| forest.base == 0 && forest.rows() > rows;
+        let whole = self.forests.extract_if(.., |_, forest| is_whole(forest));
+        let mut whole: Vec<_> = whole.map(|(_, forest)| forest).collect();
         self.rows -= whole.iter().map(|forest| forest.changed).sum::<u64>();
+        whole.extend(self.rebuilt.extract_if(.., |forest| is_whole(forest)));
         whole
     }
 }
@@ -259,13 +279,13 @@ impl Store {
         };
         let to = height - 1;
         let gone = || StoreError::HeightUnavailable { height: to, oldest: height, latest: height };
-        let saved = rocks.saved_trees()?.into_iter().rfind(|saved| *saved <= to);
-        let replayed_from = saved.unwrap_or(0);
-        if to < first || rocks.changes_from()? > replayed_from {
+        let saved: Vec<u64> = rocks.saved_trees()?.into_iter().filter(|saved| *saved <= to).collect();
+        if to < first || rocks.changes_from()? > saved.last().copied().unwrap_or(0) {
             return Err(gone());
         }
         // That it can be started from is seen here, not when it is too late.
-        let forest = Forest::replay(&rocks, Forest::load(&rocks, replayed_from)?, to, drop)?;
+        let start = Arc::new(Forest::load_newest(&rocks, &saved)?);
+        let forest = Forest::replay(&rocks, start, to, drop)?;
         if forest.height != to {
             return Err(gone());
         }
@@ -338,7 +358,7 @@ impl Store {
             Some(TipRow { height, app_hash, first, meta }) => {
                 let oldest = height.saturating_sub(options.proof_window);
                 let start = Forest::load_newest(&rocks, &saved)?;
-                let forest = Forest::replay(&rocks, start, height, |forest| {
+                let forest = Forest::replay(&rocks, Arc::new(start), height, |forest| {
                     history.add(forest, oldest, options.history_rows);
                 })?;
                 if forest.height != height || forest.app_hash()[..] != app_hash {
@@ -550,13 +570,14 @@ impl Shared {
         if height == latest {
             return Ok(Arc::clone(&tip.forest));
         }
-        let known = || self.history.read().forests.get(&height).map(Arc::clone);
-        if let Some(forest) = known() {
+        let near = || self.history.read().before(height);
+        if let Some(forest) = near().filter(|near| near.height == height) {
             return Ok(forest);
         }
         let _one_at_a_time = self.rebuild.lock();
-        if let Some(forest) = known() {
-            return Ok(forest);
+        let near = near();
+        if let Some(forest) = near.as_ref().filter(|near| near.height == height) {
+            return Ok(Arc::clone(forest));
         }
         let (saved, later): (Vec<u64>, Vec<u64>) =
             self.rocks.saved_trees()?.into_iter().partition(|saved| *saved <= height);
@@ -564,9 +585,13 @@ impl Shared {
             let oldest = later.first().copied().unwrap_or(latest);
             return Err(StoreError::HeightUnavailable { height, oldest, latest });
         }
-        self.background.install(|| {
-            let start = Forest::load_newest(&self.rocks, &saved)?;
+        let near = near.filter(|near| saved.last().is_none_or(|saved| *saved <= near.height));
+        let forest = self.background.install(|| {
+            let start = near.map_or_else(|| Forest::load_newest(&self.rocks, &saved).map(Arc::new), Ok)?;
             Forest::replay(&self.rocks, start, height, |forest| self.remember(forest, latest))
-        })
+        })?;
+        let gone = self.history.write().keep(Arc::clone(&forest));
+        self.discard.later(gone);
+        Ok(forest)
     }
 }

@@ -2,6 +2,7 @@
 
 use super::StoreOptions;
 use super::cache::RowCache;
+use super::forest::Forest;
 use super::rows::{CommitRow, TipRow, decode};
 use crate::{Changes, StoreError, StoreName};
 use parking_lot::Mutex;
@@ -44,6 +45,8 @@ pub(super) struct Rocks {
     blocks: Cache,
     /// Rows of the last height.
     pub(super) rows: RowCache,
+    /// Saved trees by height, those that were mapped: none of it is in memory for good.
+    pub(super) mapped: Mutex<BTreeMap<u64, Forest>>,
     /// What keeps versions of rows from being dropped.
     pub(super) retention: Mutex<Retention>,
 }
@@ -126,7 +129,15 @@ impl Rocks {
             let failed = |error: std::io::Error| StoreError::Io(format!("{}: {error}", trees.display()));
             std::fs::create_dir_all(trees).map_err(failed)?;
         }
-        let mut rocks = Self { db, trees, names, blocks, rows: RowCache::new(0, 0), retention: Mutex::default() };
+        let mut rocks = Self {
+            db,
+            trees,
+            names,
+            blocks,
+            rows: RowCache::new(0, 0),
+            mapped: Mutex::default(),
+            retention: Mutex::default(),
+        };
         let from = rocks.db.get_full_history_ts_low(rocks.family(STATE))?;
         rocks.retention.lock().from = <[u8; 8]>::try_from(from).map_or(0, u64::from_be_bytes);
         rocks.rows = RowCache::new(wanted.row_cache_bytes, rocks.tip()?.map_or(0, |tip| tip.height));

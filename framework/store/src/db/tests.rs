@@ -452,6 +452,7 @@ fn damaged_files_of_trees_give_way_to_older_ones() {
     bytes[100] ^= 4;
     std::fs::write(file(files[3]), bytes).unwrap();
     std::fs::remove_file(file(files[2])).unwrap();
+    assert_eq!(roll_back(&dir).unwrap(), (13, REFERENCE.app_hashes[13]));
     let store = open(&dir);
     assert_eq!(store.shared.tip().forest.base, files[1]);
     goes_on(&store);
@@ -509,10 +510,43 @@ fn what_goes_on_beside_blocks_takes_none_of_their_threads() {
     store.commit(candidate, b"").unwrap();
     store.keeper.settle();
     let saved = store.shared.rocks.saved_trees().unwrap();
-    let rebuilt = store.shared.history.read().forests.range(..=9).next().is_none();
+    let rebuilt = store.shared.history.read().before(9).is_none();
     let proven = store.prove(9, "bank", &[0; 4]);
     busy.wait();
     assert_eq!((saved.last(), rebuilt, proven.unwrap().0), (Some(&13), true, Some(vec![1])));
+}
+
+#[test]
+fn past_trees_are_rebuilt_once() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir);
+    advance_to(&store, 20);
+    let in_memory = |height| store.shared.history.read().before(height).is_some_and(|trees| trees.height == height);
+    let prove = |height| {
+        let proof = store.prove(height, "bank", b"key-1").unwrap();
+        assert_eq!(proof, REFERENCE.store.prove(height, "bank", b"key-1").unwrap());
+    };
+    assert!(!in_memory(14) && !in_memory(15));
+    prove(15);
+    prove(14);
+    // Any number of proofs of two heights, and blocks meanwhile, find them there.
+    for _ in 0..2 {
+        assert!(in_memory(14) && in_memory(15));
+        prove(14);
+        advance(&store);
+        store.keeper.settle();
+    }
+    prove(16);
+    assert!(in_memory(14) && in_memory(16) && !in_memory(15));
+    advance_to(&store, 23);
+    assert!(!in_memory(14), "it has left the window");
+
+    // Nor is a file checked once more, or read at all.
+    prove(17);
+    for height in tree_files(&dir) {
+        std::fs::remove_file(dir.path().join(format!("trees/{height}"))).unwrap();
+    }
+    (15..=23).rev().for_each(prove);
 }
 
 // --- crashes ---
