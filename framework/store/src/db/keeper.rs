@@ -128,7 +128,7 @@ fn keep(
             return Ok(());
         }
         // What cannot be read back must not count.
-        let mapped = shared.background.install(|| Forest::load(rocks, height))?;
+        let mapped = shared.background.install(|| forest.read_back(rocks))?;
         let mut batch = rocks.batch();
         batch.tree_saved(height);
         saved.push(height);

@@ -19,7 +19,7 @@ use keeper::{Discard, Keeper};
 use parking_lot::{Mutex, RwLock};
 use prost::Message;
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use rocks::Rocks;
+use rocks::{Rocks, TREES};
 use rows::{ChangeLog, CommitRow, TipRow};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -252,6 +252,16 @@ impl Store {
         let options = StoreOptions { cache_bytes: 8 << 20, row_cache_bytes: 8 << 20, ..StoreOptions::default() };
         let env = rocksdb::Env::mem_env()?;
         Self::start(Rocks::open(Path::new("/state"), names, &options, Some(&env))?, options)
+    }
+
+    /// Removes what a save that was killed has left in `path`, if there is a database: as the next start would, but that
+    /// may lack the room which this takes. No process may hold the database.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn clear(path: &Path) -> Result<(), StoreError> {
+        let trees = path.join(TREES);
+        if trees.is_dir() { forest::drop_partial(&trees) } else { Ok(()) }
     }
 
     /// The last height in the database in `path`, which no process may hold, and its app hash; 0 before the first.

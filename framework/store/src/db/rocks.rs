@@ -22,7 +22,7 @@ const CHANGES: &str = "changes";
 const COMMITS: &str = "commits";
 const FAMILIES: [&str; 3] = [STATE, CHANGES, COMMITS];
 /// The folder, within the database's, of the files of saved trees.
-const TREES: &str = "trees";
+pub(super) const TREES: &str = "trees";
 
 /// Keys of single rows, in the default column family.
 const TIP: &[u8] = b"tip";

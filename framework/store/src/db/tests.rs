@@ -549,6 +549,38 @@ fn past_trees_are_rebuilt_once() {
     (15..=23).rev().for_each(prove);
 }
 
+#[test]
+fn a_save_that_fails_leaves_no_file() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir);
+    advance_to(&store, 5);
+    assert_eq!(tree_files(&dir), [4]);
+    let (rocks, forest) = (&store.shared.rocks, Arc::clone(&store.shared.tip().forest));
+    let file = |name: &str| dir.path().join("trees").join(name);
+    for stop_at in 0..4 {
+        let asked = std::cell::Cell::new(0);
+        let go_on = || asked.replace(asked.get() + 1) < stop_at;
+        assert_eq!(forest.save(rocks, &go_on), Ok(false));
+        assert_eq!(tree_files(&dir), [4]);
+    }
+    // Nothing can be written.
+    std::fs::create_dir(file("5.partial")).unwrap();
+    assert!(matches!(forest.save(rocks, &|| true), Err(StoreError::Io(_))));
+    std::fs::remove_dir(file("5.partial")).unwrap();
+    // Something else was written.
+    assert_eq!(forest.save(rocks, &|| true), Ok(true));
+    std::fs::copy(file("4"), file("5")).unwrap();
+    assert!(matches!(forest.read_back(rocks), Err(StoreError::Corrupt(_))));
+    assert_eq!(tree_files(&dir), [4]);
+
+    // What was killed is cleared away before there is room for a start.
+    drop((forest, store));
+    std::fs::write(file("5.partial"), [1; 100]).unwrap();
+    Store::clear(dir.path()).unwrap();
+    assert_eq!(tree_files(&dir), [4]);
+    Store::clear(&dir.path().join("nowhere")).unwrap();
+}
+
 // --- crashes ---
 
 /// Runs the chain in the folder `GANTRY_STORE_DIR`, saying every height, until it is killed. Not a test by itself.
