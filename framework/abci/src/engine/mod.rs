@@ -1,7 +1,8 @@
 //! The engine: a store, modules and transactions under ABCI's calls.
 //!
 //! Three parts with a lock each, so that no connection waits for another: consensus (phases, candidates), the check state
-//! of the mempool, and the last committed state that queries read. Locks are taken in that order.
+//! of the mempool, and the last committed state that queries read. Locks are taken in that order, and the snapshot that the
+//! node is joining with before all of them.
 
 mod block;
 mod candidates;
@@ -125,7 +126,8 @@ impl Engine {
     /// for one message.
     pub fn new(definition: Definition, store: Store, options: Options) -> Result<Self, Stop> {
         let order = definition.order;
-        let sync = options.snapshots.as_ref().map(sync::StateSync::open).transpose();
+        let joined = store.height() > 0;
+        let sync = options.snapshots.as_ref().map(|options| sync::StateSync::open(options, joined)).transpose();
         let sync = sync.map_err(|error| Stop::fatal(error.to_string()))?;
         let parts = Arc::new(Parts {
             init_genesis: definition.positions("init_genesis", order.init_genesis),
