@@ -32,8 +32,9 @@ pub(super) struct Args {
     cometbft: Option<PathBuf>,
 }
 
-/// CometBFT goes first, because it says which height comes out, and saying it twice changes nothing: after a crash at any
-/// place the command can be given again. The block is removed last.
+/// CometBFT goes first, because it says which height comes out, and saying it twice changes nothing: after a crash the
+/// command can be given again. The block is removed last: once it is gone, CometBFT goes one block further when it is asked
+/// again, and so does this command.
 pub(super) fn run(client: &Client, args: &Args) -> Result<()> {
     let home = &client.home;
     let _lock = at_rest(home)?;
@@ -42,6 +43,8 @@ pub(super) fn run(client: &Client, args: &Args) -> Result<()> {
     let (path, names) = (home.database(), modules::definition().stores());
     let (height, _) = Store::last_commit(&path, &names)?;
     let back = || {
+        // First, so that none is left of a block that another may take the place of.
+        forget_snapshots(&home.snapshots(), height.saturating_sub(1))?;
         Store::roll_back(&path, &names, &options).map_err(|error| match error {
             StoreError::HeightUnavailable { height, .. } => anyhow!(
                 "the state of height {height} was pruned or never was here: start the node anew with state sync, or \
@@ -69,7 +72,6 @@ pub(super) fn run(client: &Client, args: &Args) -> Result<()> {
         }
     }
     let (height, app_hash) = Store::last_commit(&path, &names)?;
-    forget_snapshots(&home.snapshots(), height)?;
     output::line(&format!("Rolled back state to height {height} and hash {}", hex::encode_upper(app_hash)))
 }
 

@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::{Context, Result, anyhow};
 use gantry_abci::{AbciApp, Engine, Halt, Options, Queries, SnapshotOptions, server};
-use gantry_store::Store;
+use gantry_store::{Store, sync::Archive};
 use tokio::{runtime::Runtime, sync::oneshot};
 
 use super::{
@@ -118,6 +118,9 @@ pub fn run(home: &Home, args: &StartArgs) -> Result<(), Exit> {
         wanted.push(("CometBFT's RPC", ports::parse(&rpc_laddr)?));
         wanted.push(("CometBFT's peer-to-peer port", ports::parse(&p2p_laddr)?));
     }
+    // What a save or a snapshot was killed at may take the very room that the disk lacks.
+    Store::clear(&home.database()).context("clearing the database")?;
+    Archive::clear(&home.snapshots()).context("clearing the snapshots")?;
     let disk = Disk::new(home, app_config.min_free_bytes);
     disk.check().map_err(|error| Exit::new(exit::DISK, error))?;
     ports::wait_until_free(&wanted, PATIENCE).map_err(|error| Exit::new(exit::BUSY, error))?;

@@ -118,10 +118,11 @@ fn a_node_goes_back_one_block_and_on_again() {
         assert!(!output.status.success(), "{place} was not reached");
     };
     crash("rollback: CometBFT is back");
+    assert_eq!(snapshots(&node), 1);
     crash("roll back: written");
+    assert_eq!(snapshots(&node), 0, "it was of the state that is no more");
     let (height, hash) = said(rollback(&node, &[]).output().unwrap());
     assert_eq!(said(rollback(&node, &[]).output().unwrap()), (height, hash.clone()), "the block is still there");
-    assert_eq!(snapshots(&node), 0, "it was of the state that is no more");
 
     node.start(&[]);
     node.wait_for_height(height + 3);

@@ -4,6 +4,24 @@ use std::fs;
 use crate::support::{Node, cometbft, wait_for};
 
 #[test]
+fn what_was_left_half_written_takes_no_room_from_a_start() {
+    let Some(comet) = cometbft("what_was_left_half_written_takes_no_room_from_a_start") else { return };
+    let node = Node::new(comet);
+    let app_toml = node.home().join("config/app.toml");
+    let text = fs::read_to_string(&app_toml).unwrap();
+    fs::write(&app_toml, text.replace("min-free-bytes = ", "min-free-bytes = 9000000000")).unwrap();
+    let litter = ["application.db/trees/7.partial", "snapshots/7/1.unfinished/0"]
+        .map(|path| node.home().join("data").join(path));
+    for file in &litter {
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, b"half").unwrap();
+    }
+    let refused = node.command(&["start", "--abci-only"]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(6), "{refused:?}");
+    assert!(litter.iter().all(|file| !file.exists()));
+}
+
+#[test]
 fn a_transfer_is_committed_found_and_served_by_every_front_end() {
     let Some(comet) = cometbft("a_transfer_is_committed_found_and_served_by_every_front_end") else { return };
     let mut node = Node::new(comet);

@@ -1,7 +1,8 @@
 //! The engine: a store, modules and transactions under ABCI's calls.
 //!
 //! Three parts with a lock each, so that no connection waits for another: consensus (phases, candidates), the check state
-//! of the mempool, and the last committed state that queries read. Locks are taken in that order.
+//! of the mempool, and the last committed state that queries read. Locks are taken in that order, and the snapshot that the
+//! node is joining with before all of them.
 
 mod backlog;
 mod block;
@@ -20,7 +21,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use gantry_core::{BlockInfo, Error, Invariant, Module, MsgRouter, QueryRoute, sdk};
-use gantry_store::{Changes, Snapshot, Store, StoreError};
+use gantry_store::{Changes, ProofOp, Snapshot, Store, StoreError, StoreName};
 use gantry_tx::{MinGasPrices, TxCache};
 use parking_lot::{Mutex, RwLock};
 use tendermint_proto::{
@@ -108,6 +109,9 @@ pub struct View {
     pub(crate) space: Space,
 }
 
+/// A value and what proves it.
+type Proven = (Option<Vec<u8>>, Vec<ProofOp>);
+
 /// SHA-256 of nothing: the app hash before the first block, as in the SDK.
 pub const EMPTY_APP_HASH: [u8; 32] = [
     0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24, 0x27, 0xae, 0x41,
@@ -125,7 +129,8 @@ impl Engine {
     /// for one message.
     pub fn new(definition: Definition, store: Store, options: Options) -> Result<Self, Stop> {
         let order = definition.order;
-        let sync = options.snapshots.as_ref().map(sync::StateSync::open).transpose();
+        let joined = store.height() > 0;
+        let sync = options.snapshots.as_ref().map(|options| sync::StateSync::open(options, joined)).transpose();
         let sync = sync.map_err(|error| Stop::fatal(error.to_string()))?;
         let parts = Arc::new(Parts {
             init_genesis: definition.positions("init_genesis", order.init_genesis),
@@ -204,19 +209,46 @@ impl Engine {
     pub fn view(&self, height: u64) -> Result<Arc<View>, Error> {
         let latest = self.latest();
         let last = latest.block.height;
+        match self.committed(height, last)? {
+            height if height == last => Ok(latest),
+            height => self.0.parts.past_view(height, last).map(Arc::new),
+        }
+    }
+
+    /// The value of a row at a height, 0 being the latest, with the proof of it or of its absence; and the height. The window
+    /// of proofs is its own: a state that cannot be read any more may be proven.
+    ///
+    /// # Errors
+    /// As [`Engine::view`]; sdk/18 for the first height, and sdk/6 where there was no such store yet.
+    pub(crate) fn prove(&self, height: u64, store: StoreName, key: &[u8]) -> Result<(u64, Proven), Error> {
+        let last = self.latest().block.height;
+        let height = self.committed(height, last)?;
+        if height == 1 {
+            return Err(sdk::invalid_request(
+                "cannot query with proof when height <= 1; please provide a valid height",
+            ));
+        }
+        match self.store().prove(height, store.as_str(), key) {
+            Ok(proven) => Ok((height, proven)),
+            Err(error @ StoreError::UnknownStore(_)) => {
+                Err(sdk::unknown_request(format!("{error} at height {height}")))
+            }
+            Err(error) => Err(past_error(error, height, last)),
+        }
+    }
+
+    /// A height up to the `last`; 0 is that.
+    fn committed(&self, height: u64, last: u64) -> Result<u64, Error> {
         if last == 0 {
             let name = self.definition().name;
             return Err(sdk::invalid_height(format!("{name} is not ready; please wait for first block")));
-        }
-        if height == 0 || height == last {
-            return Ok(latest);
         }
         if height > last {
             return Err(sdk::invalid_height(format!(
                 "cannot query with height in the future; please provide a valid height: {height} > {last}"
             )));
         }
-        self.0.parts.past_view(height, last).map(Arc::new)
+        Ok(if height == 0 { last } else { height })
     }
 
     /// Forgets what was executed ahead of a decision. For the supervisor, when CometBFT has gone.
@@ -368,11 +400,16 @@ impl Parts {
             let app_hash = chain::block(&next)?.unwrap_or_default().previous_app_hash;
             Ok(View { state, block, app_hash, space })
         };
-        read().map_err(|error| match error {
-            StoreError::HeightUnavailable { .. } => sdk::invalid_request(format!(
-                "failed to load state at height {height}; {error} (latest height: {last})"
-            )),
-            other => other.into(),
-        })
+        read().map_err(|error| past_error(error, height, last))
+    }
+}
+
+/// What is said of a height that is not kept.
+fn past_error(error: StoreError, height: u64, last: u64) -> Error {
+    match error {
+        StoreError::HeightUnavailable { .. } => {
+            sdk::invalid_request(format!("failed to load state at height {height}; {error} (latest height: {last})"))
+        }
+        other => other.into(),
     }
 }

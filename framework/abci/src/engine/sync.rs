@@ -61,8 +61,12 @@ pub(crate) enum Applied {
 }
 
 impl StateSync {
-    pub(super) fn open(options: &SnapshotOptions) -> Result<Self, SyncError> {
+    /// `joined`: there is a state, so what was gathered of a snapshot to begin with has done its duty.
+    pub(super) fn open(options: &SnapshotOptions, joined: bool) -> Result<Self, SyncError> {
         let archive = Arc::new(Archive::open(&options.dir)?);
+        if joined {
+            Restore::forget(&archive)?;
+        }
         let snapshotter = Snapshotter::start(Arc::clone(&archive), options.interval, options.keep_recent);
         Ok(Self { archive, snapshotter, joining: Mutex::new(Joining::None) })
     }

@@ -24,10 +24,11 @@ pub(crate) fn init_chain(engine: &Engine, request: RequestInitChain) -> Result<R
         app_state_bytes,
         initial_height,
     } = request;
+    // Before consensus is locked: a snapshot that is applied takes the locks in this order.
+    engine.forget_joining()?;
     let mut consensus = engine.consensus();
     let initial_height = height(initial_height)?.max(1);
     consensus.phase.init_chain(initial_height)?;
-    engine.forget_joining()?;
     let params = consensus_params.unwrap_or_default();
     check_params(&params)?;
 

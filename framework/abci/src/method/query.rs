@@ -99,11 +99,6 @@ fn answer(engine: &Engine, path: &str, data: &Bytes, height: u64, prove: bool) -
 
 /// One row of a store, with its proof up to the app hash in the next block's header.
 fn store_key(engine: &Engine, name: &str, key: &Bytes, height: u64, prove: bool) -> Result<ResponseQuery> {
-    let view = engine.view(height)?;
-    let at = view.block.height;
-    if prove && at <= 1 {
-        return Err(sdk::invalid_request("cannot query with proof when height <= 1; please provide a valid height"));
-    }
     if key.is_empty() {
         return Err(sdk::tx_decode("query cannot be zero length"));
     }
@@ -113,13 +108,14 @@ fn store_key(engine: &Engine, name: &str, key: &Bytes, height: u64, prove: bool)
         .into_iter()
         .find(|store| store.as_str() == name)
         .ok_or_else(|| sdk::unknown_request(format!("no such store: {name}")))?;
-    let (value, proof_ops) = if prove {
+    let (at, value, proof_ops) = if prove {
         // Two ICS-23 operations: the row in its store's tree, the store's root in the app hash.
-        let (value, ops) = engine.parts().store.prove(at, name, key)?;
+        let (at, (value, ops)) = engine.prove(height, store, key)?;
         let ops = ops.into_iter().map(|op| ProofOp { r#type: op.type_, key: op.key, data: op.data }).collect();
-        (value, Some(ProofOps { ops }))
+        (at, value, Some(ProofOps { ops }))
     } else {
-        (view.state.get(store, key)?, None)
+        let view = engine.view(height)?;
+        (view.block.height, view.state.get(store, key)?, None)
     };
     Ok(ResponseQuery {
         key: key.clone(),

@@ -2,8 +2,9 @@ use cosmos_sdk_proto::cosmos::{
     auth::v1beta1::QueryAccountRequest,
     bank::v1beta1::{QueryBalanceRequest, QueryBalanceResponse},
 };
-use gantry_abci::testing::TestChain;
+use gantry_abci::{Definition, Order, testing::TestChain};
 use gantry_core::Address;
+use gantry_store::{Store, StoreOptions};
 use ics23::{
     CommitmentProof, HostFunctionsManager, iavl_spec, tendermint_spec, verify_membership, verify_non_membership,
 };
@@ -107,6 +108,52 @@ fn rows_are_proven_against_the_app_hash_of_their_height() {
             });
         }
     }
+}
+
+#[test]
+fn proofs_have_a_window_of_their_own() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let definition = definition(&Probe::default());
+    let windows = StoreOptions { keep_recent: 2, proof_window: 5, ..StoreOptions::default() };
+    let store = Store::open(dir.path(), &definition.stores(), windows).unwrap();
+    let mut chain = TestChain::on(store, definition, &app_state());
+    chain.advance(9);
+    let code = |height, prove| {
+        let answer = chain.abci_query("/store/probe/key", b"blocks".to_vec(), height, prove);
+        assert_eq!(answer.height, if height == 0 { 9 } else { height });
+        (answer.code, answer.value.last().copied(), answer.proof_ops.is_some())
+    };
+    let refused = (18, None, false);
+    assert_eq!([code(0, true), code(9, true)], [(0, Some(9), true); 2]);
+    assert_eq!([code(4, true), code(4, false)], [(0, Some(4), true), refused]);
+    assert_eq!([code(3, true), code(7, false)], [refused, (0, Some(7), false)]);
+    assert_eq!(code(10, true).0, 26);
+}
+
+#[test]
+fn a_store_is_not_proven_before_it_began() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let open =
+        |definition: &Definition| Store::open(dir.path(), &definition.stores(), StoreOptions::default()).unwrap();
+    let mut old = definition(&Probe::default());
+    old.modules.pop();
+    let before: &[&str] = &["auth", "bank"];
+    old.order = Order { init_genesis: before, begin_block: before, end_block: before };
+    let mut genesis = app_state();
+    genesis.as_object_mut().unwrap().remove("probe");
+    let mut chain = TestChain::on(open(&old), old, &genesis);
+    chain.advance(2);
+    drop(chain);
+    let new = definition(&Probe::default());
+    let mut chain = TestChain::on(open(&new), new, &app_state());
+    let ask = |chain: &TestChain, height| {
+        let answer = chain.abci_query("/store/probe/key", b"blocks".to_vec(), height, true);
+        (answer.code, answer.log)
+    };
+    let unknown = |height| (6, format!("no such store: probe at height {height}: unknown request"));
+    assert_eq!(ask(&chain, 2), unknown(2));
+    chain.advance(1);
+    assert_eq!((ask(&chain, 2), ask(&chain, 3)), (unknown(2), (0, String::new())));
 }
 
 fn exist(proof: &CommitmentProof) -> &ics23::ExistenceProof {

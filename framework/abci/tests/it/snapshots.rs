@@ -10,7 +10,7 @@ use gantry_abci::{
     Engine, Options, Queries, SnapshotOptions, call,
     testing::{GENESIS_TIME, PROPOSER, TestChain},
 };
-use gantry_store::Store;
+use gantry_store::{Store, StoreOptions};
 use tempfile::TempDir;
 use tendermint_proto::{
     google::protobuf::Timestamp,
@@ -263,4 +263,28 @@ fn a_chain_can_begin_with_genesis_after_a_join_that_failed() {
     for height in 1..=8 {
         assert_eq!(joiner.follow(height), app_hashes[usize::try_from(height).unwrap()]);
     }
+}
+
+#[test]
+fn what_was_gathered_goes_once_there_is_a_state() {
+    let dir = TempDir::new().unwrap();
+    let gathered = dir.path().join("snapshots/restoring/0");
+    let start = || {
+        std::fs::create_dir_all(gathered.parent().unwrap()).unwrap();
+        std::fs::write(&gathered, b"a chunk").unwrap();
+        let definition = definition(&Probe::default());
+        let store = Store::open(&dir.path().join("db"), &definition.stores(), StoreOptions::default()).unwrap();
+        Engine::new(definition, store, options(dir.path(), 0)).unwrap()
+    };
+    let joiner = Joiner { queries: Queries::new(start(), []), probe: Probe::default(), _dir: TempDir::new().unwrap() };
+    assert!(gathered.exists(), "the join may go on with it");
+    let Served { snapshot, chunks, app_hashes, .. } = &*SERVED;
+    assert_eq!(joiner.offer(Some(snapshot.clone()), &app_hashes[6]), Offered::Accept);
+    for index in 0..snapshot.chunks {
+        assert_eq!(joiner.apply(index, &chunks[index as usize]).result(), Applied::Accept);
+    }
+    drop(joiner);
+    // As if the process had been killed just before it was removed.
+    start();
+    assert!(!gathered.exists());
 }

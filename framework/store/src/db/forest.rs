@@ -12,6 +12,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// What the name of a file ends with while it is written.
+const PARTIAL: &str = "partial";
+
 #[derive(Clone, Default)]
 pub(crate) struct Forest {
     pub(crate) height: u64,
@@ -64,36 +67,61 @@ impl Forest {
         Self { height, changed, trees, base: self.base, since_base: self.since_base + changed }
     }
 
-    /// Writes the trees to a file; `go_on` is asked meanwhile. Returns whether all of it is on disk. A database in memory
-    /// saves none. The file counts only once it is marked as complete.
+    /// Writes the trees to a file; `go_on` is asked meanwhile. Returns whether all of it is on disk; if not, none of it is.
+    /// A database in memory saves none. The file counts only once it was [read back](Self::read_back) and is marked as
+    /// complete.
     pub(super) fn save(&self, rocks: &Rocks, go_on: &dyn Fn() -> bool) -> Result<bool, StoreError> {
         let Some(folder) = rocks.trees() else { return Ok(false) };
-        let partial = folder.join(format!("{}.partial", self.height));
+        let partial = folder.join(format!("{}.{PARTIAL}", self.height));
         let trees = self.trees.iter().map(|(name, tree)| (name.as_str(), tree));
-        let outcome = commitment::save(&partial, trees, &mut || {
+        let complete = path(folder, self.height);
+        let check = || if go_on() { Ok(()) } else { Err(StoreError::Io("stopped".into())) };
+        let mut part = || {
             fail::point("save: part");
-            if go_on() { Ok(()) } else { Err(StoreError::Io("stopped".into())) }
+            check()
+        };
+        let outcome = commitment::save(&partial, trees, &mut part).and_then(|()| check()).and_then(|()| {
+            fail::point("save: all parts");
+            let failed = |error: io::Error| StoreError::Io(format!("{}: {error}", partial.display()));
+            fs::rename(&partial, &complete).map_err(failed)?;
+            File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
         });
-        if !go_on() {
-            return Ok(false);
+        if let Err(error) = outcome {
+            // It may have failed for want of room.
+            for file in [partial, complete] {
+                let _ = fs::remove_file(file);
+            }
+            return if go_on() { Err(error) } else { Ok(false) };
         }
-        outcome?;
-        fail::point("save: all parts");
-        let failed = |error: io::Error| StoreError::Io(format!("{}: {error}", partial.display()));
-        fs::rename(&partial, path(folder, self.height)).map_err(failed)?;
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
         fail::point("save: renamed");
         Ok(true)
     }
 
-    /// Maps the trees saved at `height`; none at 0.
+    /// Maps the file that these trees were saved in. One that does not hold them is removed.
+    pub(super) fn read_back(&self, rocks: &Rocks) -> Result<Self, StoreError> {
+        let Some(folder) = rocks.trees() else { return Ok(self.clone()) };
+        Self::open(rocks, folder, self.height, &CommitRow::of(self)).inspect_err(|_| {
+            // The next start would.
+            let _ = fs::remove_file(path(folder, self.height));
+        })
+    }
+
+    /// Maps the trees saved at `height`; none at 0. A file is checked when it is mapped first.
     pub(super) fn load(rocks: &Rocks, height: u64) -> Result<Self, StoreError> {
         let Some(folder) = rocks.trees().filter(|_| height > 0) else { return Ok(Self::default()) };
+        if let Some(forest) = rocks.mapped.lock().get(&height) {
+            return Ok(forest.clone());
+        }
+        Self::open(rocks, folder, height, &rocks.commit_row(height)?)
+    }
+
+    fn open(rocks: &Rocks, folder: &Path, height: u64, row: &CommitRow) -> Result<Self, StoreError> {
         let saved = commitment::open(&path(folder, height))?;
         let trees: Result<_, StoreError> =
             saved.into_iter().map(|(name, tree)| Ok((rocks.resolve(&name)?, tree))).collect();
         let forest = Self { height, trees: trees?, base: height, ..Self::default() };
-        forest.check(&rocks.commit_row(height)?)?;
+        forest.check(row)?;
+        rocks.mapped.lock().insert(height, forest.clone());
         Ok(forest)
     }
 
@@ -120,11 +148,11 @@ impl Forest {
     /// included, and returns the last.
     pub(super) fn replay(
         rocks: &Rocks,
-        start: Self,
+        start: Arc<Self>,
         until: u64,
         mut each: impl FnMut(Arc<Self>),
     ) -> Result<Arc<Self>, StoreError> {
-        let mut forest = Arc::new(start);
+        let mut forest = start;
         if forest.height > 0 {
             each(Arc::clone(&forest));
         }
@@ -175,15 +203,27 @@ pub(super) fn clean(rocks: &Rocks) -> Result<Vec<u64>, StoreError> {
     Ok(saved)
 }
 
+/// Removes the files of `folder` that are not complete.
+pub(super) fn drop_partial(folder: &Path) -> Result<(), StoreError> {
+    drop_where(folder, |file| file.extension().is_some_and(|extension| extension == PARTIAL))
+}
+
 /// Removes all files of saved trees but those of the heights `keep`. Trees that stand on one go on to do so.
 pub(super) fn drop_files(rocks: &Rocks, keep: &[u64]) -> Result<(), StoreError> {
     let Some(folder) = rocks.trees() else { return Ok(()) };
+    rocks.mapped.lock().retain(|height, _| keep.contains(height));
+    drop_where(folder, |file| {
+        let height = file.file_name().and_then(|name| name.to_str()?.parse().ok());
+        !height.is_some_and(|height| keep.contains(&height))
+    })
+}
+
+fn drop_where(folder: &Path, goes: impl Fn(&Path) -> bool) -> Result<(), StoreError> {
     let failed = |error: io::Error| StoreError::Io(format!("{}: {error}", folder.display()));
     for entry in fs::read_dir(folder).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let height = entry.file_name().to_str().and_then(|name| name.parse().ok());
-        if !height.is_some_and(|height| keep.contains(&height)) {
-            fs::remove_file(entry.path()).map_err(failed)?;
+        let file = entry.map_err(failed)?.path();
+        if goes(&file) {
+            fs::remove_file(file).map_err(failed)?;
         }
     }
     Ok(())

@@ -128,7 +128,7 @@ fn keep(
             return Ok(());
         }
         // What cannot be read back must not count.
-        let mapped = Forest::load(rocks, height)?;
+        let mapped = shared.background.install(|| forest.read_back(rocks))?;
         let mut batch = rocks.batch();
         batch.tree_saved(height);
         saved.push(height);
@@ -155,7 +155,8 @@ fn move_on(shared: &Shared, moving: &mut Option<Arc<Forest>>) -> Result<(), Stor
             shared.discard.later(shared.history.write().take_whole(shared.options.history_rows));
             return Ok(());
         }
-        trees = Forest::replay(&shared.rocks, Forest::clone(&trees), tip.forest.height, |_| {})?;
+        let replay = || Forest::replay(&shared.rocks, Arc::clone(&trees), tip.forest.height, drop);
+        trees = shared.background.install(replay)?;
         *shared.moved.lock() = Some(Arc::clone(&trees));
         if shared.tip().forest.height == trees.height {
             break;

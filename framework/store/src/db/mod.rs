@@ -18,7 +18,8 @@ use crate::{Changes, KvRead, StoreError, StoreName, fail};
 use keeper::{Discard, Keeper};
 use parking_lot::{Mutex, RwLock};
 use prost::Message;
-use rocks::Rocks;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use rocks::{Rocks, TREES};
 use rows::{ChangeLog, CommitRow, TipRow};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -124,8 +125,14 @@ struct Shared {
     rebuild: Mutex<()>,
     /// The trees of a height on those that were saved last, for the next block to go on with; see [`keeper`].
     moved: Mutex<Option<Arc<Forest>>>,
+    /// Where saved trees are checked and past ones rebuilt while blocks go on: on rayon's own threads, which blocks need,
+    /// each of their jobs would wait behind all of this.
+    background: ThreadPool,
     discard: Discard,
 }
+
+/// How many of the past trees that proofs asked for are kept, whatever memory is meant for.
+const REBUILT: usize = 2;
 
 /// Trees by height, as many as memory is meant for; the others of the proof window are on disk.
 #[derive(Default)]
@@ -133,12 +140,27 @@ struct History {
     forests: BTreeMap<u64, Arc<Forest>>,
     /// The rows that the blocks of these heights changed.
     rows: u64,
+    /// Those that were rebuilt last, the newest at the end: in `forests` old ones are the first to give way.
+    rebuilt: Vec<Arc<Forest>>,
 }
 
 impl History {
+    /// The last trees up to a height.
+    fn before(&self, height: u64) -> Option<Arc<Forest>> {
+        let last = self.forests.range(..=height).next_back().map(|(_, forest)| forest);
+        let rebuilt = self.rebuilt.iter().filter(|forest| forest.height <= height);
+        rebuilt.chain(last).max_by_key(|forest| forest.height).map(Arc::clone)
+    }
+
+    /// Keeps trees that were rebuilt. Returns those that gave way.
+    fn keep(&mut self, forest: Arc<Forest>) -> Option<Arc<Forest>> {
+        self.rebuilt.push(forest);
+        (self.rebuilt.len() > REBUILT).then(|| self.rebuilt.remove(0))
+    }
+
     /// Adds trees. Returns those that gave way: the oldest, while they are too many or older than `oldest`.
     fn add(&mut self, forest: Arc<Forest>, oldest: u64, rows: u64) -> Vec<Arc<Forest>> {
-        let mut gone = Vec::new();
+        let mut gone: Vec<_> = self.rebuilt.extract_if(.., |forest| forest.height < oldest).collect();
         self.rows += forest.changed;
         if let Some(double) = self.forests.insert(forest.height, forest) {
             self.rows -= double.changed;
@@ -156,9 +178,11 @@ impl History {
 
     /// Takes out those that are in memory as a whole and larger than all changed rows may be together.
     fn take_whole(&mut self, rows: u64) -> Vec<Arc<Forest>> {
-        let whole = self.forests.extract_if(.., |_, forest| forest.base == 0 && forest.rows() > rows);
-        let whole: Vec<_> = whole.map(|(_, forest)| forest).collect();
+        let is_whole = |forest: &Forest| forest.base == 0 && forest.rows() > rows;
+        let whole = self.forests.extract_if(.., |_, forest| is_whole(forest));
+        let mut whole: Vec<_> = whole.map(|(_, forest)| forest).collect();
         self.rows -= whole.iter().map(|forest| forest.changed).sum::<u64>();
+        whole.extend(self.rebuilt.extract_if(.., |forest| is_whole(forest)));
         whole
     }
 }
@@ -230,6 +254,16 @@ impl Store {
         Self::start(Rocks::open(Path::new("/state"), names, &options, Some(&env))?, options)
     }
 
+    /// Removes what a save that was killed has left in `path`, if there is a database: as the next start would, but that
+    /// may lack the room which this takes. No process may hold the database.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn clear(path: &Path) -> Result<(), StoreError> {
+        let trees = path.join(TREES);
+        if trees.is_dir() { forest::drop_partial(&trees) } else { Ok(()) }
+    }
+
     /// The last height in the database in `path`, which no process may hold, and its app hash; 0 before the first.
     ///
     /// # Errors
@@ -255,13 +289,13 @@ impl Store {
         };
         let to = height - 1;
         let gone = || StoreError::HeightUnavailable { height: to, oldest: height, latest: height };
-        let saved = rocks.saved_trees()?.into_iter().rfind(|saved| *saved <= to);
-        let replayed_from = saved.unwrap_or(0);
-        if to < first || rocks.changes_from()? > replayed_from {
+        let saved: Vec<u64> = rocks.saved_trees()?.into_iter().filter(|saved| *saved <= to).collect();
+        if to < first || rocks.changes_from()? > saved.last().copied().unwrap_or(0) {
             return Err(gone());
         }
         // That it can be started from is seen here, not when it is too late.
-        let forest = Forest::replay(&rocks, Forest::load(&rocks, replayed_from)?, to, drop)?;
+        let start = Arc::new(Forest::load_newest(&rocks, &saved)?);
+        let forest = Forest::replay(&rocks, start, to, drop)?;
         if forest.height != to {
             return Err(gone());
         }
@@ -334,7 +368,7 @@ impl Store {
             Some(TipRow { height, app_hash, first, meta }) => {
                 let oldest = height.saturating_sub(options.proof_window);
                 let start = Forest::load_newest(&rocks, &saved)?;
-                let forest = Forest::replay(&rocks, start, height, |forest| {
+                let forest = Forest::replay(&rocks, Arc::new(start), height, |forest| {
                     history.add(forest, oldest, options.history_rows);
                 })?;
                 if forest.height != height || forest.app_hash()[..] != app_hash {
@@ -354,6 +388,7 @@ impl Store {
             history: RwLock::new(history),
             rebuild: Mutex::new(()),
             moved: Mutex::new(None),
+            background: background(),
             discard: Discard::start(),
         });
         Ok(Self { keeper: Keeper::start(Arc::clone(&shared)), shared, commit: Mutex::new(()) })
@@ -487,6 +522,13 @@ impl Store {
     }
 }
 
+/// Threads for half of the processors, so that what lasts there leaves the others to blocks.
+fn background() -> ThreadPool {
+    let threads = ThreadPoolBuilder::new().num_threads(rayon::current_num_threads().div_ceil(2));
+    let threads = threads.thread_name(|number| format!("store-trees-{number}"));
+    threads.build().expect("the process can start threads")
+}
+
 impl Tip {
     /// The first height of the `window` before the last one.
     fn oldest(&self, window: u64) -> u64 {
@@ -538,13 +580,14 @@ impl Shared {
         if height == latest {
             return Ok(Arc::clone(&tip.forest));
         }
-        let known = || self.history.read().forests.get(&height).map(Arc::clone);
-        if let Some(forest) = known() {
+        let near = || self.history.read().before(height);
+        if let Some(forest) = near().filter(|near| near.height == height) {
             return Ok(forest);
         }
         let _one_at_a_time = self.rebuild.lock();
-        if let Some(forest) = known() {
-            return Ok(forest);
+        let near = near();
+        if let Some(forest) = near.as_ref().filter(|near| near.height == height) {
+            return Ok(Arc::clone(forest));
         }
         let (saved, later): (Vec<u64>, Vec<u64>) =
             self.rocks.saved_trees()?.into_iter().partition(|saved| *saved <= height);
@@ -552,7 +595,13 @@ impl Shared {
             let oldest = later.first().copied().unwrap_or(latest);
             return Err(StoreError::HeightUnavailable { height, oldest, latest });
         }
-        let start = Forest::load_newest(&self.rocks, &saved)?;
-        Forest::replay(&self.rocks, start, height, |forest| self.remember(forest, latest))
+        let near = near.filter(|near| saved.last().is_none_or(|saved| *saved <= near.height));
+        let forest = self.background.install(|| {
+            let start = near.map_or_else(|| Forest::load_newest(&self.rocks, &saved).map(Arc::new), Ok)?;
+            Forest::replay(&self.rocks, start, height, |forest| self.remember(forest, latest))
+        })?;
+        let gone = self.history.write().keep(Arc::clone(&forest));
+        self.discard.later(gone);
+        Ok(forest)
     }
 }

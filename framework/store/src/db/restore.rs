@@ -80,6 +80,8 @@ impl Store {
             return Err(StoreError::Corrupt("the restored trees do not have the app hash".into()).into());
         }
         let saved = forest.save(rocks, &|| true)?;
+        // Those that are mapped take no memory.
+        let forest = if saved { forest.read_back(rocks)? } else { forest };
         fail::point("restore: rows written");
 
         let mut batch = rocks.batch();
@@ -94,8 +96,7 @@ impl Store {
         fail::point("restore: complete");
         rocks.rows.reset(height);
 
-        // Those that are mapped take no memory.
-        let forest = Arc::new(if saved { Forest::load(rocks, height)? } else { forest });
+        let forest = Arc::new(forest);
         let snapshot = Snapshot::latest(rocks, &forest)?;
         self.shared.remember(Arc::clone(&forest), height);
         let tip = Tip { forest, app_hash, meta: Some(Vec::new()), first: height, snapshot };

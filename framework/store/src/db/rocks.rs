@@ -2,6 +2,7 @@
 
 use super::StoreOptions;
 use super::cache::RowCache;
+use super::forest::Forest;
 use super::rows::{CommitRow, TipRow, decode};
 use crate::{Changes, StoreError, StoreName};
 use parking_lot::Mutex;
@@ -21,7 +22,7 @@ const CHANGES: &str = "changes";
 const COMMITS: &str = "commits";
 const FAMILIES: [&str; 3] = [STATE, CHANGES, COMMITS];
 /// The folder, within the database's, of the files of saved trees.
-const TREES: &str = "trees";
+pub(super) const TREES: &str = "trees";
 
 /// Keys of single rows, in the default column family.
 const TIP: &[u8] = b"tip";
@@ -44,6 +45,8 @@ pub(super) struct Rocks {
     blocks: Cache,
     /// Rows of the last height.
     pub(super) rows: RowCache,
+    /// Saved trees by height, those that were mapped: none of it is in memory for good.
+    pub(super) mapped: Mutex<BTreeMap<u64, Forest>>,
     /// What keeps versions of rows from being dropped.
     pub(super) retention: Mutex<Retention>,
 }
@@ -126,7 +129,15 @@ impl Rocks {
             let failed = |error: std::io::Error| StoreError::Io(format!("{}: {error}", trees.display()));
             std::fs::create_dir_all(trees).map_err(failed)?;
         }
-        let mut rocks = Self { db, trees, names, blocks, rows: RowCache::new(0, 0), retention: Mutex::default() };
+        let mut rocks = Self {
+            db,
+            trees,
+            names,
+            blocks,
+            rows: RowCache::new(0, 0),
+            mapped: Mutex::default(),
+            retention: Mutex::default(),
+        };
         let from = rocks.db.get_full_history_ts_low(rocks.family(STATE))?;
         rocks.retention.lock().from = <[u8; 8]>::try_from(from).map_or(0, u64::from_be_bytes);
         rocks.rows = RowCache::new(wanted.row_cache_bytes, rocks.tip()?.map_or(0, |tip| tip.height));

@@ -452,6 +452,7 @@ fn damaged_files_of_trees_give_way_to_older_ones() {
     bytes[100] ^= 4;
     std::fs::write(file(files[3]), bytes).unwrap();
     std::fs::remove_file(file(files[2])).unwrap();
+    assert_eq!(roll_back(&dir).unwrap(), (13, REFERENCE.app_hashes[13]));
     let store = open(&dir);
     assert_eq!(store.shared.tip().forest.base, files[1]);
     goes_on(&store);
@@ -482,6 +483,102 @@ fn trees_go_on_from_the_file_that_was_saved_last() {
         assert_eq!(memory.mapped_bytes > 0, base > 0);
         assert!(height < 10 || memory.nodes < 150, "{memory:?}");
     }
+}
+
+#[test]
+fn what_goes_on_beside_blocks_takes_none_of_their_threads() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir);
+    // Trees that are worth several threads.
+    let mut overlay = Overlay::new(Nothing);
+    (0..20_000u32).for_each(|key| overlay.set(BANK, key.to_be_bytes().to_vec(), vec![1]).unwrap());
+    let mut changes = overlay.into_changes();
+    for height in 1..=12 {
+        store.commit(store.prepare(height, changes).unwrap(), b"").unwrap();
+        store.keeper.settle();
+        changes = block(height + 1);
+    }
+    let candidate = store.prepare(13, changes).unwrap();
+    // Every thread of rayon's is busy for as long as it takes.
+    let busy = Arc::new(std::sync::Barrier::new(rayon::current_num_threads() + 1));
+    let waiting = Arc::clone(&busy);
+    rayon::spawn_broadcast(move |_| {
+        waiting.wait();
+        waiting.wait();
+    });
+    busy.wait();
+    store.commit(candidate, b"").unwrap();
+    store.keeper.settle();
+    let saved = store.shared.rocks.saved_trees().unwrap();
+    let rebuilt = store.shared.history.read().before(9).is_none();
+    let proven = store.prove(9, "bank", &[0; 4]);
+    busy.wait();
+    assert_eq!((saved.last(), rebuilt, proven.unwrap().0), (Some(&13), true, Some(vec![1])));
+}
+
+#[test]
+fn past_trees_are_rebuilt_once() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir);
+    advance_to(&store, 20);
+    let in_memory = |height| store.shared.history.read().before(height).is_some_and(|trees| trees.height == height);
+    let prove = |height| {
+        let proof = store.prove(height, "bank", b"key-1").unwrap();
+        assert_eq!(proof, REFERENCE.store.prove(height, "bank", b"key-1").unwrap());
+    };
+    assert!(!in_memory(14) && !in_memory(15));
+    prove(15);
+    prove(14);
+    // Any number of proofs of two heights, and blocks meanwhile, find them there.
+    for _ in 0..2 {
+        assert!(in_memory(14) && in_memory(15));
+        prove(14);
+        advance(&store);
+        store.keeper.settle();
+    }
+    prove(16);
+    assert!(in_memory(14) && in_memory(16) && !in_memory(15));
+    advance_to(&store, 23);
+    assert!(!in_memory(14), "it has left the window");
+
+    // Nor is a file checked once more, or read at all.
+    prove(17);
+    for height in tree_files(&dir) {
+        std::fs::remove_file(dir.path().join(format!("trees/{height}"))).unwrap();
+    }
+    (15..=23).rev().for_each(prove);
+}
+
+#[test]
+fn a_save_that_fails_leaves_no_file() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir);
+    advance_to(&store, 5);
+    assert_eq!(tree_files(&dir), [4]);
+    let (rocks, forest) = (&store.shared.rocks, Arc::clone(&store.shared.tip().forest));
+    let file = |name: &str| dir.path().join("trees").join(name);
+    for stop_at in 0..4 {
+        let asked = std::cell::Cell::new(0);
+        let go_on = || asked.replace(asked.get() + 1) < stop_at;
+        assert_eq!(forest.save(rocks, &go_on), Ok(false));
+        assert_eq!(tree_files(&dir), [4]);
+    }
+    // Nothing can be written.
+    std::fs::create_dir(file("5.partial")).unwrap();
+    assert!(matches!(forest.save(rocks, &|| true), Err(StoreError::Io(_))));
+    std::fs::remove_dir(file("5.partial")).unwrap();
+    // Something else was written.
+    assert_eq!(forest.save(rocks, &|| true), Ok(true));
+    std::fs::copy(file("4"), file("5")).unwrap();
+    assert!(matches!(forest.read_back(rocks), Err(StoreError::Corrupt(_))));
+    assert_eq!(tree_files(&dir), [4]);
+
+    // What was killed is cleared away before there is room for a start.
+    drop((forest, store));
+    std::fs::write(file("5.partial"), [1; 100]).unwrap();
+    Store::clear(dir.path()).unwrap();
+    assert_eq!(tree_files(&dir), [4]);
+    Store::clear(&dir.path().join("nowhere")).unwrap();
 }
 
 // --- crashes ---

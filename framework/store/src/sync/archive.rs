@@ -63,26 +63,37 @@ impl Archive {
     /// # Errors
     /// [`SyncError::File`]. A snapshot that cannot be read is left out, with a line in the log.
     pub fn open(dir: &Path) -> Result<Self, SyncError> {
+        Self::clear(dir)?;
         let mut finished = BTreeMap::new();
         for height in entries(dir)? {
             let Some(at) = number::<u64>(&height) else { continue };
-            for format in entries(&height)? {
-                if format.to_string_lossy().ends_with(UNFINISHED) {
-                    fs::remove_dir_all(&format).map_err(|error| SyncError::file(&format, &error))?;
-                } else if number::<u32>(&format) == Some(FORMAT) {
-                    let path = format.join(METADATA_FILE);
-                    let metadata = fs::read(&path).map_err(|error| SyncError::file(&path, &error));
-                    match metadata.and_then(Info::of) {
-                        Ok(info) if info.height == at => drop(finished.insert(at, info)),
-                        Ok(_) => tracing::warn!(path = %format.display(), "a snapshot in the wrong folder"),
-                        Err(error) => tracing::warn!(path = %format.display(), %error, "a snapshot is unreadable"),
-                    }
-                }
+            let folder = height.join(FORMAT.to_string());
+            if !folder.is_dir() {
+                continue;
             }
-            // What is empty now goes.
-            let _ = fs::remove_dir(&height);
+            match read_info(&folder) {
+                Ok(info) if info.height == at => drop(finished.insert(at, info)),
+                Ok(_) => tracing::warn!(path = %folder.display(), "a snapshot in the wrong folder"),
+                Err(error) => tracing::warn!(path = %folder.display(), %error, "a snapshot is unreadable"),
+            }
         }
         Ok(Self { dir: dir.to_owned(), finished: RwLock::new(finished), chunk_bytes: CHUNK_BYTES })
+    }
+
+    /// Removes what was never finished in a folder, which need not exist: as the next one to open it would, but that may lack
+    /// the room which this takes.
+    ///
+    /// # Errors
+    /// [`SyncError::File`].
+    pub fn clear(dir: &Path) -> Result<(), SyncError> {
+        for height in entries(dir)?.iter().filter(|path| number::<u64>(path).is_some()) {
+            for format in entries(height)?.iter().filter(|path| path.to_string_lossy().ends_with(UNFINISHED)) {
+                fs::remove_dir_all(format).map_err(|error| SyncError::file(format, &error))?;
+            }
+            // What is empty now goes.
+            let _ = fs::remove_dir(height);
+        }
+        Ok(())
     }
 
     /// The same with chunks of another size, which tests need to have many.
