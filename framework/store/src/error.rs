@@ -20,6 +20,9 @@ pub enum StoreError {
     /// The database or the file system failed.
     #[error("database: {0}")]
     Io(String),
+    /// A background thread has ended, of which the panic hook told: the process must stop.
+    #[error("the thread {0} has panicked")]
+    Panicked(&'static str),
     /// A past height outside the window that is kept.
     #[error("height {height} is not available: heights {oldest} to {latest} are kept")]
     HeightUnavailable {

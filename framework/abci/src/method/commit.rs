@@ -6,9 +6,6 @@ use crate::{
     stop::Stop,
 };
 
-/// Heights between two lines in the log about memory.
-const REPORT_INTERVAL: u64 = 1000;
-
 /// Writes the executed block in one atomic, synced batch; then queries and the mempool see it.
 pub(crate) fn commit(engine: &Engine, request: RequestCommit) -> Result<ResponseCommit, Stop> {
     let RequestCommit {} = request;
@@ -33,9 +30,6 @@ pub(crate) fn commit(engine: &Engine, request: RequestCommit) -> Result<Response
     engine.publish(view);
     fail::point("commit: published");
     engine.snapshot_if_due();
-    if height.is_multiple_of(REPORT_INTERVAL) {
-        tracing::info!(height, memory = %parts.store.memory(), "state");
-    }
     let evidence = params.evidence.map_or(0, |evidence| evidence.max_age_num_blocks);
     let needs = [
         parts.options.min_retain_blocks,

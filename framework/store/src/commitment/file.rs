@@ -211,10 +211,16 @@ impl Section {
 pub(crate) fn open(path: &Path) -> Result<Vec<(String, Tree)>, StoreError> {
     let corrupt = |what: &str| StoreError::Corrupt(format!("{}: {what}", path.display()));
     let file = File::open(path).map_err(|error| failed(path, &error))?;
-    let map = Arc::new(map(&file).map_err(|error| failed(path, &error))?);
+    let read = |at: usize, length: usize| {
+        let mut bytes = vec![0; length];
+        file.read_exact_at(&mut bytes, at as u64).map(|()| bytes).map_err(|error| failed(path, &error))
+    };
 
-    let trailer = map.len().checked_sub(TRAILER).ok_or_else(|| corrupt("no trailer"))?;
-    let (magic, rest) = map[trailer..].split_at(MAGIC.len());
+    let length = file.metadata().map_err(|error| failed(path, &error))?.len();
+    let trailer = usize::try_from(length).ok().and_then(|length| length.checked_sub(TRAILER));
+    let trailer = trailer.ok_or_else(|| corrupt("no trailer"))?;
+    let last = read(trailer, TRAILER)?;
+    let (magic, rest) = last.split_at(MAGIC.len());
     let (length, digest) = rest.split_at(size_of::<u64>());
     if magic != MAGIC {
         return Err(corrupt("no saved trees"));
@@ -222,15 +228,18 @@ pub(crate) fn open(path: &Path) -> Result<Vec<(String, Tree)>, StoreError> {
     let length = u64::from_be_bytes(length.try_into().expect("split off with this length"));
     let body = usize::try_from(length).ok().and_then(|length| trailer.checked_sub(length));
     let body = body.ok_or_else(|| corrupt("the directory is longer than the file"))?;
-    if Sha256::digest(&map[body..trailer])[..] != *digest {
+    let directory = read(body, trailer - body)?;
+    if Sha256::digest(&directory)[..] != *digest {
         return Err(corrupt("the directory is damaged"));
     }
-    let directory = Directory::decode(&map[body..trailer]).map_err(|error| corrupt(&error.to_string()))?;
-    let digests: Vec<Hash> = map[..body].par_chunks(DIGEST_BLOCK).map(|block| Sha256::digest(block).into()).collect();
+    let directory = Directory::decode(&directory[..]).map_err(|error| corrupt(&error.to_string()))?;
+    let digests = (0..body.div_ceil(DIGEST_BLOCK)).into_par_iter().map(|block| digest_of(&file, body, block));
+    let digests: Vec<Hash> = digests.collect::<Result<_, _>>().map_err(|error| failed(path, &error))?;
     if Sha256::digest(digests.concat())[..] != directory.digest {
         return Err(corrupt("the trees are damaged"));
     }
 
+    let map = Arc::new(map(&file).map_err(|error| failed(path, &error))?);
     let open = |entry: Entry| {
         let section = Section::of(&map, body, &entry).filter(Section::is_sound);
         Ok((entry.name, Tree::saved(section.ok_or_else(|| corrupt("nodes that make no tree"))?)))
@@ -240,6 +249,15 @@ pub(crate) fn open(path: &Path) -> Result<Vec<(String, Tree)>, StoreError> {
 
 fn failed(path: &Path, error: &std::io::Error) -> StoreError {
     StoreError::Io(format!("{}: {error}", path.display()))
+}
+
+/// The digest of one block of a file, of which `body` bytes come before the directory. Read, not mapped: what a disk does not
+/// give is an error here, and would be a signal there.
+fn digest_of(file: &File, body: usize, block: usize) -> std::io::Result<Hash> {
+    let at = block * DIGEST_BLOCK;
+    let mut bytes = vec![0; DIGEST_BLOCK.min(body - at)];
+    file.read_exact_at(&mut bytes, at as u64)?;
+    Ok(Sha256::digest(&bytes).into())
 }
 
 fn map(file: &File) -> std::io::Result<Mmap> {
@@ -285,14 +303,11 @@ pub(crate) fn save<'a>(
         at = end;
     }
 
-    if at > 0 {
-        // Reads back what was written, out of the page cache. On this thread alone: blocks need the others.
-        let written = map(&file).map_err(failed)?;
-        let digests: Vec<Hash> = written.chunks(DIGEST_BLOCK).map(|block| Sha256::digest(block).into()).collect();
-        directory.digest = Sha256::digest(digests.concat()).to_vec();
-    } else {
-        directory.digest = Sha256::digest([]).to_vec();
-    }
+    // Reads back what was written, out of the page cache. On this thread alone: blocks need the others.
+    let body = usize::try_from(at).expect("a file of trees fits into the address space, where it is mapped");
+    let digests = (0..body.div_ceil(DIGEST_BLOCK)).map(|block| digest_of(&file, body, block));
+    let digests: Vec<Hash> = digests.collect::<Result<_, _>>().map_err(failed)?;
+    directory.digest = Sha256::digest(digests.concat()).to_vec();
     let directory = directory.encode_to_vec();
     let mut end = Stream::new(at);
     end.push(&directory, &mut flush)?;

@@ -17,6 +17,9 @@ use std::thread::JoinHandle;
 /// more: it bounds what a start has to apply again, and what the nodes made since take in memory.
 const SAVE_ROWS: u64 = 500_000;
 
+/// Heights between two lines in the log about memory.
+const REPORT_INTERVAL: u64 = 1000;
+
 pub(super) struct Keeper {
     /// `None` once stopping.
     jobs: Option<SyncSender<Job>>,
@@ -45,10 +48,28 @@ impl Keeper {
         Self { jobs: Some(jobs), stop, thread: Some(thread) }
     }
 
+    /// Fails when the thread has ended by itself, which only a panic makes it do: without it memory and disk would fill.
+    pub(super) fn alive(&self) -> Result<(), StoreError> {
+        match &self.thread {
+            Some(thread) if thread.is_finished() => Err(StoreError::Panicked("store-keeper")),
+            _ => Ok(()),
+        }
+    }
+
     pub(super) fn committed(&self, forest: Arc<Forest>) {
         if let Some(jobs) = &self.jobs {
-            // Full: the next block will do.
+            // Full: the next block will do. That it is gone, the next commit finds.
             let _ = jobs.try_send(Job::Committed(forest));
+        }
+    }
+
+    /// Has the thread panic.
+    #[cfg(test)]
+    pub(super) fn kill(&self) {
+        let nobody = sync_channel(1).0;
+        self.jobs.as_ref().unwrap().send(Job::Settle(nobody)).unwrap();
+        while self.alive().is_ok() {
+            std::thread::yield_now();
         }
     }
 
@@ -94,6 +115,7 @@ impl Drop for Keeper {
 fn run(shared: &Shared, queue: &Receiver<Job>, stop: &AtomicBool) {
     // The trees that were saved last, until blocks stand on them.
     let mut moving = None;
+    let mut reported = shared.tip().forest.height / REPORT_INTERVAL;
     for job in queue {
         if stop.load(Ordering::Relaxed) {
             return;
@@ -103,6 +125,11 @@ fn run(shared: &Shared, queue: &Receiver<Job>, stop: &AtomicBool) {
             Job::Committed(forest) => {
                 if let Err(error) = keep(shared, &forest, &mut moving, stop) {
                     tracing::error!(height = forest.height, %error, "saving the trees failed");
+                }
+                // Here, because it counts every node in memory.
+                if forest.height / REPORT_INTERVAL > reported {
+                    reported = forest.height / REPORT_INTERVAL;
+                    tracing::info!(height = forest.height, memory = %shared.memory(), "state");
                 }
             }
             #[cfg(test)]

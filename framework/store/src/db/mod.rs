@@ -332,18 +332,7 @@ impl Store {
 
     /// What it holds in memory.
     pub fn memory(&self) -> Memory {
-        let rocks = &self.shared.rocks;
-        // What cannot be told is not worth an error.
-        let (memtables, blocks) = rocks.memory().unwrap_or_default();
-        let forest = Arc::clone(&self.shared.tip().forest);
-        Memory {
-            tree_rows: forest.rows(),
-            trees: forest.memory(),
-            past_tree_rows: self.shared.history.read().rows,
-            rows: rocks.rows.bytes() as u64,
-            blocks,
-            memtables,
-        }
+        self.shared.memory()
     }
 
     /// The first height that can be read.
@@ -452,10 +441,12 @@ impl Store {
     /// # Errors
     /// [`StoreError::StaleCandidate`] if something else was committed since it was prepared. After
     /// [`StoreError::Io`] it is unknown whether the batch will be found after a restart: the process must stop.
+    /// [`StoreError::Panicked`] if the background thread is gone: nothing is written.
     pub fn commit(&self, candidate: Candidate, meta: &[u8]) -> Result<(), StoreError> {
         let _one_at_a_time = self.commit.lock();
         let Candidate { base, forest, app_hash, changes } = candidate;
         let height = forest.height;
+        self.keeper.alive()?;
         if !Arc::ptr_eq(&base, &self.shared.tip()) {
             return Err(StoreError::StaleCandidate(height));
         }
@@ -548,6 +539,21 @@ impl Tip {
 impl Shared {
     fn tip(&self) -> Arc<Tip> {
         Arc::clone(&self.tip.read())
+    }
+
+    fn memory(&self) -> Memory {
+        let rocks = &self.rocks;
+        // What cannot be told is not worth an error.
+        let (memtables, blocks) = rocks.memory().unwrap_or_default();
+        let forest = Arc::clone(&self.tip().forest);
+        Memory {
+            tree_rows: forest.rows(),
+            trees: forest.memory(),
+            past_tree_rows: self.history.read().rows,
+            rows: rocks.rows.bytes() as u64,
+            blocks,
+            memtables,
+        }
     }
 
     /// Keeps trees in memory; `latest` is the last height.

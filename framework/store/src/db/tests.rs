@@ -581,6 +581,20 @@ fn a_save_that_fails_leaves_no_file() {
     Store::clear(&dir.path().join("nowhere")).unwrap();
 }
 
+#[test]
+fn no_block_is_committed_without_the_keeper() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir);
+    advance_to(&store, 5);
+    let candidate = store.prepare(6, block(6)).unwrap();
+    store.keeper.kill();
+    assert_eq!(store.commit(candidate, b""), Err(StoreError::Panicked("store-keeper")));
+    drop(store);
+    let store = open(&dir);
+    assert_eq!(store.height(), 5);
+    goes_on(&store);
+}
+
 // --- crashes ---
 
 /// Runs the chain in the folder `GANTRY_STORE_DIR`, saying every height, until it is killed. Not a test by itself.

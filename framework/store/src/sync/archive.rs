@@ -61,7 +61,8 @@ impl Archive {
     /// Opens a folder, which need not exist, and removes what was never finished there.
     ///
     /// # Errors
-    /// [`SyncError::File`]. A snapshot that cannot be read is left out, with a line in the log.
+    /// [`SyncError::File`]. A snapshot that cannot be read is left out, and one that is none is removed, with a line in the
+    /// log.
     pub fn open(dir: &Path) -> Result<Self, SyncError> {
         Self::clear(dir)?;
         let mut finished = BTreeMap::new();
@@ -71,9 +72,18 @@ impl Archive {
             if !folder.is_dir() {
                 continue;
             }
-            match read_info(&folder) {
-                Ok(info) if info.height == at => drop(finished.insert(at, info)),
-                Ok(_) => tracing::warn!(path = %folder.display(), "a snapshot in the wrong folder"),
+            let info = read_info(&folder).and_then(|info| match info.height {
+                height if height == at => Ok(info),
+                _ => Err(SyncError::Metadata("of another height")),
+            });
+            match info {
+                Ok(info) => drop(finished.insert(at, info)),
+                // It would stand in the way of one of this height.
+                Err(error @ SyncError::Metadata(_)) => {
+                    tracing::warn!(path = %folder.display(), %error, "removed: no snapshot");
+                    fs::remove_dir_all(&folder).map_err(|error| SyncError::file(&folder, &error))?;
+                    let _ = fs::remove_dir(&height);
+                }
                 Err(error) => tracing::warn!(path = %folder.display(), %error, "a snapshot is unreadable"),
             }
         }
@@ -247,7 +257,10 @@ impl Archive {
 
 fn read_info(folder: &Path) -> Result<Info, SyncError> {
     let path = folder.join(METADATA_FILE);
-    Info::of(fs::read(&path).map_err(|error| SyncError::file(&path, &error))?)
+    Info::of(fs::read(&path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => SyncError::Metadata("there is none"),
+        _ => SyncError::file(&path, &error),
+    })?)
 }
 
 /// An empty folder, whatever was there before.

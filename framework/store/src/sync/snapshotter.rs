@@ -50,11 +50,19 @@ impl Snapshotter {
         }
         let Some(sources) = &self.sources else { return };
         match store.source_at(height) {
-            Ok(source) => {
-                if let Err(TrySendError::Full(_)) = sources.try_send(source) {
+            Ok(source) => match sources.try_send(source) {
+                Ok(()) => {}
+                Err(TrySendError::Full(_)) => {
                     tracing::warn!(height, "no snapshot: the one before takes longer than snapshot-interval");
                 }
-            }
+                // The state is as well as without it.
+                Err(TrySendError::Disconnected(_)) => {
+                    tracing::error!(
+                        height,
+                        "no snapshot: the thread that makes them has panicked; start the node anew"
+                    );
+                }
+            },
             Err(error) => tracing::error!(height, %error, "no snapshot"),
         }
     }

@@ -442,6 +442,8 @@ fn an_archive_lists_what_is_whole_and_forgets_what_is_old() {
     let root = dir.path().join("snapshots");
     fs::create_dir_all(root.join("9/1.unfinished")).unwrap();
     fs::write(root.join("9/1.unfinished/0"), b"half").unwrap();
+    fs::create_dir_all(root.join("5/1")).unwrap();
+    fs::write(root.join("5/1/metadata"), b"rot").unwrap();
     fs::create_dir_all(root.join("10/1")).unwrap();
     fs::create_dir_all(root.join("11/7")).unwrap();
     fs::create_dir_all(root.join("012/1")).unwrap();
@@ -451,7 +453,9 @@ fn an_archive_lists_what_is_whole_and_forgets_what_is_old() {
     fs::write(root.join("14"), b"a file").unwrap();
     let again = Archive::open(&root).unwrap();
     assert_eq!(again.list(), [infos[0].clone(), infos[2].clone()]);
-    assert!(!root.join("9").exists() && !root.join("3").exists());
+    assert!([3, 5, 9, 10, 13].iter().all(|gone: &u64| !root.join(gone.to_string()).exists()));
+    commit(&store, &block(5));
+    assert_eq!(make(&again, &store).0, again.list()[0]);
 }
 
 #[test]
