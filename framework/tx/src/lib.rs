@@ -27,6 +27,6 @@ pub use checked::{CheckedTx, Fee, SignMode, SignerInfo, decode};
 pub use limits::Limits;
 pub use price::MinGasPrices;
 pub use result::TxResult;
-pub use run::{BlockGas, Runtime, run};
+pub use run::{BlockGas, Lend, Runtime, run, simulate};
 pub use sign::{sign_bytes, verify};
 pub use state::{AnteAccount, AnteState};

@@ -7,7 +7,7 @@ use std::{
 
 use cosmos_sdk_proto::cosmos::base::abci::v1beta1::TxMsgData;
 use gantry_core::{BlockInfo, DynMsg, Error, Event, ExecMode, Fatal, GasMeter, MsgRouter, Result, TxCtx, attr, sdk};
-use gantry_store::{KvRead, Overlay};
+use gantry_store::{Changes, KvRead, Overlay};
 use prost::Message;
 
 use crate::{
@@ -85,8 +85,7 @@ impl BlockGas {
 /// Runs a transaction over `state`.
 ///
 /// Two layers: the ante's (fee, sequence) is kept once it passed; the messages' is dropped with its events when one of
-/// them fails, panics or exceeds the block's gas. Messages run in a block and in simulations only; a simulation keeps
-/// nothing.
+/// them fails, panics or exceeds the block's gas. Messages run in a block only; a simulation is [`simulate`], on one state.
 ///
 /// # Errors
 /// A broken state: the block must not be committed. Everything that is the transaction's fault is a result.
@@ -99,6 +98,9 @@ pub fn run<B: KvRead>(
     block_gas: &mut BlockGas,
 ) -> Result<TxResult, Fatal> {
     let mut result = TxResult::default();
+    if mode == ExecMode::Simulate {
+        return simulate(rt, tx, |lend| lend(&*state, block, block_gas), &*state);
+    }
     let in_block = mode == ExecMode::Finalize;
     if in_block && block_gas.is_spent() {
         return refuse(result, Error::user(sdk::CODESPACE, 11, "no block gas left to run tx: out of gas"));
@@ -108,7 +110,7 @@ pub fn run<B: KvRead>(
         Err(error) => return refuse(result, error.clone()),
     };
 
-    let gas = if mode == ExecMode::Simulate { GasMeter::unlimited() } else { GasMeter::new(tx.fee.gas_limit) };
+    let gas = GasMeter::new(tx.fee.gas_limit);
     result.gas_wanted = gas.limit();
     let outcome = run_metered(rt, tx, state, block, mode, &gas, block_gas.tx_limit(), &mut result);
     result.gas_used = gas.used();
@@ -116,11 +118,7 @@ pub fn run<B: KvRead>(
     match outcome {
         Ok(None) => Ok(result),
         Ok(Some(messages)) if fits => {
-            if mode != ExecMode::Simulate {
-                state.apply(messages.changes);
-            }
-            result.events.extend(messages.events);
-            result.data = messages.data;
+            state.apply(result.take(messages));
             Ok(result)
         }
         Ok(Some(_)) => refuse(result, sdk::out_of_gas("block gas meter", gas.limit(), gas.used())),
@@ -128,9 +126,60 @@ pub fn run<B: KvRead>(
     }
 }
 
+/// Lends the mempool's state to what it is given.
+pub type Lend<'a> = &'a mut dyn FnMut(&dyn KvRead, &BlockInfo, &BlockGas);
+
+/// Runs a transaction for its gas; it needs no key, signature or gas limit, and nothing is kept. Its ante runs on the
+/// mempool's state, while `mempool` lends it; its messages, which may take long, on the `committed` one and what the ante did.
+///
+/// # Errors
+/// As [`run`].
+pub fn simulate(
+    rt: &Runtime<'_>,
+    tx: &Result<impl Borrow<CheckedTx>>,
+    mempool: impl FnOnce(Lend<'_>),
+    committed: impl KvRead,
+) -> Result<TxResult, Fatal> {
+    let mut result = TxResult::default();
+    let tx = match tx {
+        Ok(tx) => tx.borrow(),
+        Err(error) => return refuse(result, error.clone()),
+    };
+    let gas = GasMeter::unlimited();
+    result.gas_wanted = gas.limit();
+    let mut after_ante = Err(Error::fatal("the mempool lent no state"));
+    mempool(&mut |state, block, block_gas| {
+        let ran = run_ante(rt, tx, state, block, ExecMode::Simulate, &gas, block_gas.tx_limit());
+        after_ante = ran.map(|ran| (ran, block.clone()));
+    });
+    let outcome = after_ante.and_then(|((changes, events), block)| {
+        result.events = events;
+        let mut state = Overlay::new(committed);
+        state.apply(changes);
+        catch(|| run_messages(rt.router, &tx.messages, &state, &block, &gas, ExecMode::Simulate))
+    });
+    result.gas_used = gas.used();
+    match outcome {
+        Ok(messages) => {
+            result.take(messages);
+            Ok(result)
+        }
+        Err(error) => refuse(result, error),
+    }
+}
+
+impl TxResult {
+    /// Adds what the messages say, and hands out what they wrote.
+    fn take(&mut self, messages: Ran) -> Changes {
+        self.events.extend(messages.events);
+        self.data = messages.data;
+        messages.changes
+    }
+}
+
 /// What the messages of a transaction did.
 struct Ran {
-    changes: gantry_store::Changes,
+    changes: Changes,
     events: Vec<Event>,
     data: Vec<u8>,
 }
@@ -146,27 +195,34 @@ fn run_metered<B: KvRead>(
     max_gas: Option<u64>,
     result: &mut TxResult,
 ) -> Result<Option<Ran>> {
-    let input = AnteInput { tx, rt, max_gas };
-    let mut layer = Overlay::new(&*state);
-    result.events = catch(|| {
-        let mut ctx = TxCtx::new(&mut layer, block, gas, mode);
-        ANTE.iter().try_for_each(|(_, step)| step(&mut ctx, &input))?;
-        Ok(ctx.take_events())
-    })?;
-    let after_ante = layer.into_changes();
-
-    // A simulation keeps nothing, so its messages run on a layer over a layer.
-    if mode == ExecMode::Simulate {
-        let mut scratch = Overlay::new(&*state);
-        scratch.apply(after_ante);
-        return catch(|| run_messages(rt.router, &tx.messages, &scratch, block, gas, mode)).map(Some);
-    }
+    let (after_ante, events) = run_ante(rt, tx, &*state, block, mode, gas, max_gas)?;
+    result.events = events;
     state.apply(after_ante);
     result.fee_collected = tx.fee.amount.clone();
     if mode != ExecMode::Finalize {
         return Ok(None);
     }
     catch(|| run_messages(rt.router, &tx.messages, &*state, block, gas, mode)).map(Some)
+}
+
+/// What the ante writes and tells.
+fn run_ante(
+    rt: &Runtime<'_>,
+    tx: &CheckedTx,
+    state: &dyn KvRead,
+    block: &BlockInfo,
+    mode: ExecMode,
+    gas: &GasMeter,
+    max_gas: Option<u64>,
+) -> Result<(Changes, Vec<Event>)> {
+    let input = AnteInput { tx, rt, max_gas };
+    let mut layer = Overlay::new(state);
+    let events = catch(|| {
+        let mut ctx = TxCtx::new(&mut layer, block, gas, mode);
+        ANTE.iter().try_for_each(|(_, step)| step(&mut ctx, &input))?;
+        Ok(ctx.take_events())
+    })?;
+    Ok((layer.into_changes(), events))
 }
 
 fn run_messages(

@@ -19,7 +19,7 @@ use cosmos_sdk_proto::{
 };
 use gantry_core::{Address, Coins, Ctx, Error, Event, ExecMode, PubKey, Result};
 use gantry_store::{KvRead, Overlay};
-use gantry_tx::{ANTE, AnteAccount, AnteState, BlockGas, Limits, Runtime, TxCache, run};
+use gantry_tx::{ANTE, AnteAccount, AnteState, BlockGas, Limits, Runtime, TxCache, run, simulate};
 use prost::{Message, Name};
 
 fn event(kind: &str, attributes: &[(&str, &str)]) -> Event {
@@ -571,6 +571,22 @@ fn a_simulation_needs_no_key_no_signature_no_mode_and_no_gas_and_keeps_nothing()
     raw.signatures = vec![Vec::new()];
     let result = chain.run_mode(&raw.encode_to_vec(), ExecMode::Simulate).unwrap();
     assert_refused(&result, "sdk", 32, "account sequence mismatch, expected 1, got 9");
+}
+
+#[test]
+fn a_simulation_borrows_the_mempools_state_for_its_ante_alone() {
+    let mut chain = Chain::new();
+    let mut committed = Overlay::new(gantry_core::Empty);
+    committed.apply(chain.state.changes().clone());
+    let waiting = chain.draft("alice", vec![send("alice", "bob", 1)]).bytes();
+    assert_ok(&chain.run_mode(&waiting, ExecMode::Check).unwrap());
+    // Two fees are gone, that of the one that waits and its own.
+    for (amount, code) in [(999_000, 0), (999_001, 5)] {
+        let tx = chain.decode(&chain.draft("alice", vec![send("alice", "bob", amount)]).bytes());
+        let rt = Runtime { router: &chain.router, state: &Accounts, min_gas_prices: &chain.prices };
+        let result = simulate(&rt, &tx, |lend| lend(&chain.state, &chain.block, &chain.gas), &committed).unwrap();
+        assert_eq!(result.code, code, "{}", result.log);
+    }
 }
 
 /// Counts how often the ante reads accounts, to see that speculation does not change what is read.

@@ -9,6 +9,8 @@ use super::{backlog::Backlog, room::Room};
 #[derive(Debug)]
 pub(crate) struct CheckState {
     pub(crate) state: Overlay<Snapshot>,
+    /// What InitChain wrote, until the first commit.
+    genesis: Option<Changes>,
     /// The block that would come next, with the time of the last one.
     pub(crate) block: BlockInfo,
     /// Gas of a block.
@@ -20,10 +22,18 @@ pub(crate) struct CheckState {
 impl CheckState {
     /// The state after `last`, with `genesis` on it while nothing is committed; `room` is that of an empty block.
     pub(crate) fn new(base: Snapshot, genesis: Option<Changes>, next: BlockInfo, room: Room) -> Self {
-        let mut state = Overlay::new(base);
-        if let Some(genesis) = genesis {
-            state.apply(genesis);
+        let (max_gas, backlog) = (room.all.gas, Backlog::new(room));
+        let mut check = Self { state: Overlay::new(base), genesis, block: next, max_gas, backlog };
+        check.state = check.committed();
+        check
+    }
+
+    /// The state without what waits.
+    pub(crate) fn committed(&self) -> Overlay<Snapshot> {
+        let mut state = Overlay::new(self.state.base().clone());
+        if let Some(genesis) = &self.genesis {
+            state.apply(genesis.clone());
         }
-        Self { state, block: next, max_gas: room.all.gas, backlog: Backlog::new(room) }
+        state
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use gantry_core::{Coins, Error, ExecMode, Result, sdk};
 use gantry_store::{Overlay, Snapshot};
-use gantry_tx::{BlockGas, CheckedTx, Limits, Runtime, TxResult, run};
+use gantry_tx::{BlockGas, CheckedTx, Lend, Limits, Runtime, TxResult, run, simulate};
 use rayon::prelude::*;
 use tendermint_proto::v0_38::abci::ExecTxResult;
 
@@ -68,7 +68,7 @@ impl Parts {
 impl CheckState {
     /// The ante, for a transaction that a block could hold and that there is room for; then it waits here, too.
     fn run(&mut self, parts: &Parts, tx: Result<&Arc<CheckedTx>, &Error>, mode: ExecMode) -> Result<TxResult, Stop> {
-        let Self { state, block, max_gas, backlog } = self;
+        let Self { state, block, max_gas, backlog, .. } = self;
         let mut kind = None;
         let tx = tx.map_err(Error::clone).and_then(|tx| {
             let new = parts.kind_of(state, block.height, tx)?;
@@ -117,23 +117,18 @@ impl Engine {
         self.parts().runtime().verify_ahead(tx, &latest.state, &latest.block, ExecMode::Check, &gas);
     }
 
-    /// Runs a transaction on a copy of the check state, which sees what the mempool holds; keeps nothing.
+    /// Runs a transaction whose ante sees what the mempool holds; keeps nothing.
     ///
     /// # Errors
     /// A broken state. What the transaction does wrong is in the result.
     pub fn simulate(&self, tx: &[u8]) -> Result<Simulation> {
         let parts = self.parts();
         let tx = parts.decode(tx);
-        // Copied, so that a long simulation holds no lock that CheckTx and Commit need.
-        let (mut state, block, max_gas) = {
-            let check = self.check();
-            let mut state = Overlay::new(check.state.base().clone());
-            state.apply(check.state.changes().clone());
-            (state, check.block.clone(), check.max_gas)
-        };
-        let mut gas = BlockGas::new(max_gas);
-        let result = run(&parts.runtime(), &tx, &mut state, &block, ExecMode::Simulate, &mut gas);
-        result.map(Simulation::new).map_err(Error::Fatal)
+        let check = self.check();
+        let committed = check.committed();
+        // The ante alone holds the lock that CheckTx and Commit need: messages may take long.
+        let mempool = move |lend: Lend<'_>| lend(&check.state, &check.block, &BlockGas::new(check.max_gas));
+        simulate(&parts.runtime(), &tx, mempool, committed).map(Simulation::new).map_err(Error::Fatal)
     }
 
     /// Hands out the rules for a proposal of the height being decided.

@@ -23,6 +23,7 @@ use std::{
     process,
     sync::Arc,
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -37,6 +38,9 @@ const FINALIZE_BLOCK: u32 = 21;
 
 /// Requests that are taken together at most: what the first answer may wait for.
 const MAX_BATCH: usize = 64;
+
+/// Pause after a connection that could not be accepted.
+const AFTER_REFUSAL: Duration = Duration::from_millis(100);
 
 /// What the server serves. Cloned for each connection; clones share their state.
 pub trait Application: Clone + Send + 'static {
@@ -147,9 +151,10 @@ fn accept<A: Application>(listener: &Listener, connections: &Arc<Mutex<Connectio
         let stream = match listener.accept() {
             Ok(stream) => stream,
             Err(error) => {
-                // Out of descriptors, or a connection that died in the queue: neither ends the server.
+                // Out of descriptors, or a connection that died in the queue: neither ends the server. The first one stays
+                // in the queue, so to ask again at once would be a busy loop.
                 tracing::warn!(%error, "ABCI connection not accepted");
-                thread::yield_now();
+                thread::park_timeout(AFTER_REFUSAL);
                 continue;
             }
         };

@@ -79,6 +79,22 @@ fn a_decision_does_not_wait_for_executions_that_lost() {
 }
 
 #[test]
+fn executions_that_lost_do_not_pile_up_over_heights() {
+    let (mut chain, probe) = chain();
+    for height in 1..=6 {
+        let sequence = u64::from(height) - 1;
+        probe.hold.store(true, Ordering::SeqCst);
+        assert!(chain.process(block(100, sequence)));
+        probe.wait_until(|probe| probe.held.load(Ordering::SeqCst) == u64::from(height.min(4_u32)));
+        probe.hold.store(false, Ordering::SeqCst);
+        chain.deliver(block(u128::from(height), sequence));
+    }
+    assert_eq!(probe.executions(), 4 + 6, "four lost ones, and each decided block");
+    probe.release.store(true, Ordering::SeqCst);
+    probe.wait_until(|probe| probe.held.load(Ordering::SeqCst) == 0);
+}
+
+#[test]
 fn a_decision_waits_for_its_execution_and_does_not_repeat_it() {
     let (mut chain, probe) = chain();
     probe.hold.store(true, Ordering::SeqCst);
